@@ -1,0 +1,267 @@
+//! An agent: what its owner configured. A session keeps the version it was opened with.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    analysis::Form,
+    id::AgentId,
+    money::{MicroCredits, Price},
+};
+
+/// One version of an agent's configuration. Versions never change; an edit makes the next one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Its identity within the organization.
+    pub id: AgentId,
+    /// Its name, shown to people and sent to webhooks.
+    pub name: String,
+    /// What it can do.
+    #[serde(default)]
+    pub kind: AgentKind,
+    /// The system prompt. `{{name}}` stands for a template variable.
+    #[serde(default)]
+    pub prompt: String,
+    /// What it says first. Absent: the person speaks first.
+    #[serde(default)]
+    pub greeting: Option<String>,
+    /// What it says last when it finishes without words of its own.
+    #[serde(default)]
+    pub farewell: Option<String>,
+    /// Seconds without activity after which a session ends; 0 never; absent: as the dialect says.
+    #[serde(default)]
+    pub idle_timeout_s: Option<u64>,
+    /// Seconds a session may last; 0 or absent: no limit.
+    #[serde(default)]
+    pub max_duration_s: u64,
+    /// Whether conversations are remembered for the same person.
+    #[serde(default)]
+    pub memory: bool,
+    /// Whether transcripts stay after the end. `false`: purged when every step has read them.
+    #[serde(default = "yes")]
+    pub keep_transcript: bool,
+    /// Who answers.
+    pub model: ModelSpec,
+    /// What a session costs.
+    #[serde(default)]
+    pub price: Price,
+    /// Credits set aside at open and released at the end.
+    #[serde(default)]
+    pub hold: Decimal,
+    /// What happens when the organization's credits run out in mid-conversation.
+    #[serde(default)]
+    pub on_credits_exhausted: OnCreditsExhausted,
+    /// Who is told of the end.
+    #[serde(default)]
+    pub webhook: Option<WebhookSpec>,
+    /// What is asked about every ended conversation.
+    #[serde(default)]
+    pub analysis: Vec<Form>,
+    /// Whether the agent may say goodbye by itself with the built-in finish tool.
+    #[serde(default = "yes")]
+    pub may_finish: bool,
+    /// The tools it may call.
+    #[serde(default)]
+    pub tools: Vec<ToolSpec>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Agent {
+    /// What is set aside at open.
+    pub fn hold(&self) -> MicroCredits {
+        MicroCredits::from_credits(self.hold).unwrap_or_default()
+    }
+}
+
+/// What an agent can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// It writes.
+    #[default]
+    Text,
+    /// It is seen and heard.
+    Avatar,
+}
+
+/// What happens when credits run out in mid-conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCreditsExhausted {
+    /// Go on and owe.
+    #[default]
+    Continue,
+    /// End the session after the turn, with reason `credits_exhausted`.
+    End,
+}
+
+/// A secret as configured: `env:NAME`, `file:PATH`, or the secret itself. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretRef(pub String);
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretRef(…)")
+    }
+}
+
+/// Which model answers, and how long it may take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Which adapter speaks to it.
+    pub provider: ModelProvider,
+    /// Where it is. For `openai`: the endpoint that has `chat/completions` below it.
+    #[serde(default)]
+    pub base_url: Option<Url>,
+    /// The model's name, in the endpoint's words.
+    #[serde(default)]
+    pub name: String,
+    /// The endpoint's key.
+    #[serde(default)]
+    pub api_key: Option<SecretRef>,
+    /// Sampling temperature; absent: the endpoint's own default.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// The longest reply, in tokens; absent: the endpoint's own limit.
+    #[serde(default)]
+    pub max_output_tokens: Option<u32>,
+    /// Seconds until the first token must have come.
+    #[serde(default = "thirty")]
+    pub first_token_timeout_s: u64,
+    /// Seconds between one token and the next.
+    #[serde(default = "thirty")]
+    pub stall_timeout_s: u64,
+    /// For `scripted`: what it answers, first match first.
+    #[serde(default)]
+    pub script: Vec<ScriptRule>,
+}
+
+const fn thirty() -> u64 {
+    30
+}
+
+/// The adapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelProvider {
+    /// Any OpenAI-compatible `chat/completions` endpoint, streamed.
+    Openai,
+    /// Answers from rules, for demos and tests, and says that it is scripted.
+    Scripted,
+}
+
+/// One rule of a scripted agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScriptRule {
+    /// Applies when the person's last message contains this, case ignored. Empty: always.
+    pub when: String,
+    /// What it answers, word by word. `{{message}}` stands for the person's words.
+    pub reply: String,
+    /// A tool it calls first.
+    pub tool: Option<ScriptedTool>,
+    /// Milliseconds between one word and the next.
+    pub word_delay_ms: u64,
+}
+
+/// A tool call in a script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedTool {
+    /// Which tool.
+    pub name: String,
+    /// Its arguments, as JSON text.
+    #[serde(default)]
+    pub arguments: String,
+}
+
+/// Who is told of an end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Where to.
+    pub url: Url,
+    /// What the deliveries are signed with. Several are possible during a rotation, newest first.
+    #[serde(default)]
+    pub secret: Option<SecretRef>,
+    /// The former secret, which also signs while receivers change over.
+    #[serde(default)]
+    pub previous_secret: Option<SecretRef>,
+}
+
+/// A tool that is an HTTP endpoint of the agent's owner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolSpec {
+    /// The name the model calls it by.
+    pub name: String,
+    /// What it does, for the model.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of its arguments.
+    #[serde(default = "any_object")]
+    pub parameters: serde_json::Value,
+    /// Where it is.
+    pub url: Url,
+    /// `POST` (default), `PUT` or `PATCH` with the arguments as JSON body, or `GET` with them as query.
+    #[serde(default)]
+    pub method: ToolMethod,
+    /// Headers sent along. Values may be `env:` or `file:` references.
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, SecretRef>,
+    /// Seconds a call may take.
+    #[serde(default = "thirty")]
+    pub timeout_s: u64,
+    /// What the model is told when the call fails; absent: a sentence saying that it failed.
+    #[serde(default)]
+    pub fallback_result: Option<String>,
+}
+
+fn any_object() -> serde_json::Value {
+    serde_json::json!({ "type": "object" })
+}
+
+/// How a tool is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ToolMethod {
+    /// Arguments in the query.
+    Get,
+    /// Arguments as JSON body.
+    #[default]
+    Post,
+    /// Arguments as JSON body.
+    Put,
+    /// Arguments as JSON body.
+    Patch,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints() {
+        let shown = format!("{:?}", SecretRef("whsec_very_secret".into()));
+        assert!(!shown.contains("very_secret"));
+    }
+
+    #[test]
+    fn the_least_configuration_is_a_name_and_a_model() {
+        let agent: Agent = serde_json::from_value(serde_json::json!({
+            "id": "a", "name": "A", "model": { "provider": "scripted" }
+        }))
+        .expect("the defaults suffice");
+        assert!(agent.keep_transcript && agent.may_finish && agent.price.is_free());
+        assert_eq!(agent.model.first_token_timeout_s, 30);
+    }
+}

@@ -1,0 +1,144 @@
+use super::*;
+use crate::{
+    analysis::Form,
+    id::SessionId,
+    ledger::Account,
+    reason::EndReason,
+    session::{AgentVersion, Context, SessionState},
+    time::Span,
+    usage::Usage,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn agent() -> Agent {
+    serde_json::from_value(serde_json::json!({
+        "id": "a",
+        "name": "A",
+        "model": { "provider": "scripted" },
+        "memory": true,
+        "price": { "per_1k_tokens": "0.01" },
+        "webhook": { "url": "https://hooks.example.com/x" },
+    }))
+    .expect("an agent")
+}
+
+fn session() -> Session {
+    Session {
+        org: "org".into(),
+        id: SessionId(uuid::Uuid::from_u128(1)),
+        dialect: "native".into(),
+        dialect_id: "s1".into(),
+        agent: AgentVersion { id: "a".into(), version: 1 },
+        person: crate::person::Person::new("ann"),
+        profile: Profile {
+            idle_timeout: None,
+            max_duration: None,
+            keep_alive_counts: false,
+            agent_finish: crate::profile::AgentFinish::EndsSession,
+            notify_ended: NotifyEnded::AtOnce,
+            notify_finalized: true,
+            holds_media: false,
+            keeps: Keeps::Transcript,
+        },
+        context: Context::default(),
+        opened_at: NOW,
+        last_activity: NOW,
+        last_seen: NOW,
+        usage: Usage {
+            user_messages: 2,
+            total_messages: 4,
+            input_tokens: 150,
+            output_tokens: 300,
+            ..Usage::default()
+        },
+        held: MicroCredits(10_000),
+        messages: 4,
+        turns: 2,
+        state: SessionState::Active { turn: None },
+    }
+}
+
+fn closing(session: &Session, agent: &Agent, reason: EndReason) -> Closing {
+    close(session, agent, (reason, None), &EndRequest::asked(reason), NOW + Span::from_secs(60))
+}
+
+#[test]
+fn an_end_charges_usage_and_releases_the_hold() {
+    let closing = closing(&session(), &agent(), EndReason::UserEnd);
+    assert_eq!(closing.ended.cost, MicroCredits(4_500));
+    assert_eq!(
+        closing.settlement.entries,
+        [
+            (Account::Balance, MicroCredits(5_500)),
+            (Account::Revenue, MicroCredits(4_500)),
+            (Account::Held, MicroCredits(-10_000)),
+        ]
+    );
+}
+
+#[test]
+fn our_own_failure_is_settled_at_nothing() {
+    assert_eq!(closing(&session(), &agent(), EndReason::Failed).ended.cost, MicroCredits::ZERO);
+}
+
+#[test]
+fn steps_that_need_others_wait() {
+    let mut agent = agent();
+    agent.keep_transcript = false;
+    let mut session = session();
+    session.profile.holds_media = true;
+    let kinds = |closing: Closing| -> Vec<_> {
+        closing.steps.into_iter().map(|(kind, _, state)| (kind, state.as_str())).collect()
+    };
+    assert_eq!(
+        kinds(closing(&session, &agent, EndReason::Idle)),
+        [
+            (StepKind::ReleaseMedia, "owed"),
+            (StepKind::IngestMemory, "owed"),
+            (StepKind::NotifyEnded, "owed"),
+            (StepKind::NotifyFinalized, "waiting"),
+            (StepKind::Purge, "waiting"),
+        ]
+    );
+    agent.analysis = vec![Form { name: "qa".into(), labels: vec![] }];
+    session.profile.notify_ended = NotifyEnded::AfterAnalysis;
+    assert_eq!(
+        kinds(closing(&session, &agent, EndReason::Idle))[2..4],
+        [(StepKind::Analyze, "owed"), (StepKind::NotifyEnded, "waiting")]
+    );
+}
+
+#[test]
+fn a_silent_session_is_neither_remembered_nor_analysed_but_reported() {
+    let mut session = session();
+    session.usage = Usage::default();
+    let kinds: Vec<_> = closing(&session, &agent(), EndReason::UserEnd)
+        .steps
+        .into_iter()
+        .map(|(kind, ..)| kind)
+        .collect();
+    assert_eq!(kinds, [StepKind::NotifyEnded, StepKind::NotifyFinalized]);
+}
+
+#[test]
+fn a_lane_is_one_receiver() {
+    let closing = closing(&session(), &agent(), EndReason::UserEnd);
+    let lane = |kind| closing.steps.iter().find(|s| s.0 == kind).map(|s| s.1.clone());
+    assert_eq!(lane(StepKind::NotifyEnded).as_deref(), Some("hook:hooks.example.com:443"));
+    assert_eq!(lane(StepKind::NotifyEnded), lane(StepKind::NotifyFinalized));
+}
+
+#[test]
+fn a_parked_step_holds_the_purge_but_not_the_last_webhook() {
+    let parked = StepState::Parked { at: NOW, reason: "gone".into() };
+    let done = StepState::Done { at: NOW };
+    let profile = session().profile;
+    let others = |memory: &StepState| {
+        vec![(StepKind::IngestMemory, memory.clone()), (StepKind::NotifyEnded, done.clone())]
+    };
+    assert!(is_ready(StepKind::NotifyFinalized, &profile, &others(&parked)));
+    assert!(!is_ready(StepKind::Purge, &profile, &others(&parked)));
+    assert!(is_ready(StepKind::Purge, &profile, &others(&done)));
+    assert!(!is_ready(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
+}

@@ -1,0 +1,34 @@
+//! What a conversation session is: its states, its end, what it owes afterwards and what it costs.
+//!
+//! Pure rules. Nothing here performs I/O, waits, or asks what time it is: `now` is always an
+//! argument, and every decision is a function from facts to facts. The backends in
+//! `epilogue-storage` call these functions inside their transactions, so the rules are written once.
+
+pub mod agent;
+pub mod analysis;
+pub mod event;
+pub mod finalization;
+pub mod id;
+pub mod ledger;
+pub mod message;
+pub mod money;
+pub mod person;
+pub mod profile;
+pub mod reason;
+pub mod retry;
+pub mod session;
+pub mod step;
+pub mod time;
+pub mod usage;
+
+pub use agent::Agent;
+pub use id::{AgentId, Dialect, EventId, KeyId, NodeId, OrgId, SessionId, StepId};
+pub use message::{Message, Role};
+pub use money::{MicroCredits, Price};
+pub use person::{MemoryScope, Person};
+pub use profile::Profile;
+pub use reason::{EndCause, EndReason, EndRequest};
+pub use session::{EndOutcome, Ended, Session, SessionState};
+pub use step::{Step, StepKind, StepState};
+pub use time::{Span, Timestamp};
+pub use usage::Usage;

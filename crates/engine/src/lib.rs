@@ -1,0 +1,7 @@
+//! What is done: opening, holding and ending sessions, and finishing what an end owes.
+
+pub mod clock;
+pub mod ids;
+pub mod llm;
+pub mod secret;
+pub mod webhook;

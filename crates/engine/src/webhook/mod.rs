@@ -1,0 +1,90 @@
+//! Webhooks: how they are signed, where they may go, and what one attempt comes to.
+
+mod deliver;
+pub mod egress;
+mod sign;
+
+use async_trait::async_trait;
+use epilogue_core::{EventId, Span, Timestamp};
+use secrecy::SecretString;
+use url::Url;
+
+pub use self::deliver::HttpWebhooks;
+
+/// One attempt to be made.
+#[derive(Clone, Debug)]
+pub struct WebhookRequest {
+    /// Where to.
+    pub url: Url,
+    /// The event's id: `webhook-id`. The same on every attempt.
+    pub id: EventId,
+    /// When this attempt is made: `webhook-timestamp`.
+    pub at: Timestamp,
+    /// The exact body.
+    pub body: String,
+    /// What it is signed with, newest first. Empty: not signed.
+    pub secrets: Vec<SecretString>,
+    /// A header that carries `sha256=<hex HMAC-SHA256 of the body>` beside the standard ones.
+    pub body_signature_header: Option<&'static str>,
+    /// How long the attempt may take, from look-up to answer.
+    pub timeout: Span,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub struct WebhookReply {
+    /// The receiver's verdict, or why there is none.
+    pub result: Result<WebhookAnswer, WebhookError>,
+    /// How long it took.
+    pub took: Span,
+}
+
+/// A receiver's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long it asks us to wait.
+    pub retry_after: Option<Span>,
+    /// The beginning of its body, at most [`deliver::RESPONSE_BYTES_MAX`] bytes.
+    pub body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// It took too long.
+    #[error("no answer within {seconds} s")]
+    Timeout {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The address is not one we call.
+    #[error("{host} is at a private address, and allow_private_webhooks is off")]
+    PrivateAddress {
+        /// The host of the URL.
+        host: String,
+    },
+    /// The name does not resolve.
+    #[error("{host} does not resolve")]
+    Unresolved {
+        /// The host of the URL.
+        host: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection could not be made, or broke.
+    #[error("the connection failed")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The scheme is neither `https` nor `http`.
+    #[error("{0} is not a scheme for webhooks")]
+    Scheme(String),
+}
+
+/// Something that delivers webhooks.
+#[async_trait]
+pub trait WebhookSender: Send + Sync {
+    /// Makes one attempt. Never retries: that is the step's business.
+    async fn send(&self, request: &WebhookRequest) -> WebhookReply;
+}

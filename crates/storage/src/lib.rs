@@ -1,0 +1,71 @@
+//! What is remembered. One trait per aggregate, each method one durable *decision*: a transaction
+//! that takes the time and answers with a named outcome. `Ok` means: on disk, whatever happens next.
+//!
+//! There is no transaction object that lives across awaits. That is what lets the embedded backend
+//! commit many callers' decisions with one disk sync, and PostgreSQL do each in one round trip. The
+//! rules inside a decision are `epilogue-core`'s; a backend reads, asks, writes.
+//!
+//! Every method takes the organization, except those that find work (`due_*`, `*_census`) or find
+//! out which organization a credential belongs to.
+
+mod activity;
+pub mod conformance;
+mod delivery;
+mod directory;
+mod error;
+mod ledger;
+mod memory;
+mod page;
+mod session;
+pub mod sqlite;
+mod step;
+mod turn;
+
+pub use activity::ActivityStore;
+pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
+pub use directory::{
+    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
+};
+pub use error::{Error, Result};
+pub use ledger::{LedgerRow, LedgerStore, Mismatch};
+pub use memory::{Episode, MemoryStore};
+pub use page::{Cursor, Page, PageRequest};
+pub use session::{
+    Admission, DueSession, OpenOutcome, OpenRequest, SessionCensus, SessionFilter, SessionName,
+    SessionStore, StateFilter,
+};
+pub use step::{
+    AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
+    SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
+};
+pub use turn::{
+    BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
+};
+
+/// Everything a backend offers.
+pub trait Storage:
+    SessionStore
+    + TurnStore
+    + StepStore
+    + DeliveryStore
+    + LedgerStore
+    + DirectoryStore
+    + MemoryStore
+    + ActivityStore
+    + Send
+    + Sync
+{
+    /// Figures about the commits so far, for metrics.
+    fn commit_stats(&self) -> CommitStats;
+}
+
+/// Figures about a backend's commits since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitStats {
+    /// How many commits were made.
+    pub commits: u64,
+    /// How many decisions they carried.
+    pub decisions: u64,
+    /// How many decisions were turned away because the queue was full.
+    pub shed: u64,
+}

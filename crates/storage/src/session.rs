@@ -1,0 +1,175 @@
+//! Decisions about sessions.
+
+use async_trait::async_trait;
+use epilogue_core::{
+    AgentId, Dialect, EndOutcome, EndReason, EndRequest, Message, MicroCredits, OrgId, Person,
+    Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+};
+
+use crate::{Page, PageRequest, Result};
+
+/// A session to be opened.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    /// The session, active, with its hold, if any, in `held`.
+    pub session: Session,
+    /// Its first message, if the agent speaks first. Already counted in the session's usage.
+    pub greeting: Option<NewMessage>,
+    /// Whether the organization's balance is looked at.
+    pub admission: Admission,
+}
+
+impl OpenRequest {
+    /// The transaction that sets the session's hold aside, if it has one.
+    pub fn hold(&self) -> Option<Transaction> {
+        Transaction::hold(self.session.id, self.session.held)
+    }
+}
+
+/// Whether an open looks at the balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It does not: the organization is not metered.
+    Free,
+    /// [`epilogue_core::ledger::may_open`] must say yes with this grace.
+    Credits {
+        /// How far below zero the balance may go.
+        grace: MicroCredits,
+    },
+}
+
+/// What became of an open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenOutcome {
+    /// It is open.
+    Opened,
+    /// The organization has too few credits.
+    InsufficientCredits {
+        /// What it has.
+        balance: MicroCredits,
+    },
+    /// This dialect already has a session of that name.
+    NameTaken,
+}
+
+/// How a caller names a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionName {
+    /// By its identity in the core.
+    Id(SessionId),
+    /// By its name in one dialect.
+    Dialect(Dialect, String),
+    /// By either: the core's id, or the name it has in any dialect (the latest, if several do).
+    Any(String),
+}
+
+/// Which sessions a list shows. Absent parts do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Opened by this API.
+    pub dialect: Option<Dialect>,
+    /// In this state.
+    pub state: Option<StateFilter>,
+    /// With this agent.
+    pub agent: Option<AgentId>,
+    /// Ended for this reason.
+    pub reason: Option<EndReason>,
+    /// By this person.
+    pub person: Option<Person>,
+    /// Opened then or later.
+    pub opened_from: Option<Timestamp>,
+    /// Opened before then.
+    pub opened_before: Option<Timestamp>,
+}
+
+/// The states of a session, without their facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Taking turns.
+    Active,
+    /// Ended, with steps still owed or parked.
+    Finalizing,
+    /// Everything has settled.
+    Final,
+}
+
+/// A session whose entry in the deadline index has come due. The entry may be early: the session
+/// itself knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueSession {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub id: SessionId,
+    /// The entry.
+    pub due_at: Timestamp,
+}
+
+/// How many sessions there are, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionCensus {
+    /// Active sessions, by dialect.
+    pub open: Vec<(Dialect, u64)>,
+    /// Turns in flight.
+    pub turns: u64,
+}
+
+/// The durable decisions about sessions.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Opens a session: its row, greeting, hold and place in the deadline index, all or nothing.
+    async fn open(&self, request: OpenRequest, now: Timestamp) -> Result<OpenOutcome>;
+
+    /// `None` if this organization has no such session, whoever else may have one.
+    async fn find(&self, org: &OrgId, name: &SessionName) -> Result<Option<Session>>;
+
+    /// The organization's sessions, the latest opened first.
+    async fn list(
+        &self,
+        org: &OrgId,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Session>>;
+
+    /// Part of a transcript, oldest first: `limit` messages from number `from_seq` on.
+    async fn messages(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        from_seq: u32,
+        limit: u32,
+    ) -> Result<Vec<Message>>;
+
+    /// Part of what the person saw, oldest first: after `skip` visible messages, `limit` of them.
+    async fn visible_messages(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Message>>;
+
+    /// Records that the client is still there. `None`: no such session. `Some(false)`: it is over.
+    async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>>;
+
+    /// Ends the session unless it has ended: its state, settlement, owed steps and activity entry,
+    /// all or nothing. A look by the timer that comes too early only corrects the deadline index.
+    /// `None`: no such session.
+    async fn end(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        request: EndRequest,
+        now: Timestamp,
+    ) -> Result<Option<EndOutcome>>;
+
+    /// Sessions whose index entry is `now` or earlier, fairly from all organizations, each one's
+    /// oldest first. A plain read: the decision is [`Self::end`]'s.
+    async fn due_sessions(&self, now: Timestamp, limit: u32) -> Result<Vec<DueSession>>;
+
+    /// The earliest entry of the deadline index.
+    async fn next_due_session(&self) -> Result<Option<Timestamp>>;
+
+    /// How many sessions there are.
+    async fn session_census(&self) -> Result<SessionCensus>;
+}

@@ -1,0 +1,100 @@
+//! Decisions about turns.
+
+use async_trait::async_trait;
+use epilogue_core::{
+    Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, message::NewMessage,
+    reason::Deadline, session::Ended, session::TurnInFlight,
+};
+
+use crate::Result;
+
+/// A turn to begin.
+#[derive(Clone, Debug)]
+pub struct BeginTurnRequest {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// Who will run it.
+    pub node: NodeId,
+    /// Until when that node is believed.
+    pub lease_until: Timestamp,
+    /// What the person said.
+    pub message: NewMessage,
+    /// What saying it used.
+    pub usage: Usage,
+    /// How much of the transcript to answer with, the new message included.
+    pub history_max: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BeginTurnOutcome {
+    /// It began: the person's message is in the transcript.
+    Begun {
+        /// The session as it is now.
+        session: Box<Session>,
+        /// The turn's number.
+        number: u32,
+        /// The end of the transcript.
+        history: Vec<Message>,
+    },
+    /// Another turn is running.
+    Busy(TurnInFlight),
+    /// A deadline has passed, though nobody has ended the session yet.
+    Lapsed(Deadline),
+    /// The session has ended.
+    Over(Ended),
+    /// This organization has no such session.
+    NoSession,
+}
+
+/// A turn to finish.
+#[derive(Clone, Debug)]
+pub struct FinishTurnRequest {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// The turn.
+    pub number: u32,
+    /// What it added to the transcript, in order. Must be valid for replay.
+    pub messages: Vec<NewMessage>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FinishTurnOutcome {
+    /// It is in the transcript.
+    Recorded(Box<Session>),
+    /// The session ended first. Nothing was written.
+    Fenced(Ended),
+    /// The turn's lease had run out and another took its place. Nothing was written.
+    Superseded,
+    /// This organization has no such session.
+    NoSession,
+}
+
+/// The durable decisions about turns.
+#[async_trait]
+pub trait TurnStore: Send + Sync {
+    /// Begins a turn: writes the person's message, takes the session's one place, and counts as
+    /// activity.
+    async fn begin_turn(
+        &self,
+        request: BeginTurnRequest,
+        now: Timestamp,
+    ) -> Result<BeginTurnOutcome>;
+
+    /// Finishes a turn: writes what it added and used, frees the place, and counts as activity.
+    async fn finish_turn(
+        &self,
+        request: FinishTurnRequest,
+        now: Timestamp,
+    ) -> Result<FinishTurnOutcome>;
+
+    /// Frees the places of turns whose nodes are gone: all but those of `alive`. Returns how many.
+    async fn abandon_turns(&self, alive: &[NodeId], now: Timestamp) -> Result<u64>;
+}
