@@ -7,10 +7,9 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Response, redirect, retry};
 use url::Url;
 
-pub use super::resolve::Guard;
 use super::{
     WebhookError, address,
-    resolve::{GuardedResolver, failure},
+    resolve::{Guard, GuardedResolver, failure},
 };
 
 /// How long a connection may take to be made. A caller's own limit, on the clock, is often shorter.

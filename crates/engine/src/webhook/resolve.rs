@@ -107,4 +107,24 @@ mod tests {
         assert!(refusal.is::<NoPublicAddress>());
         assert!(resolve(Guard::Open).await.is_ok_and(|mut found| found.next().is_some()));
     }
+
+    /// A fake resolver that finds nothing, without a name server.
+    struct NothingFound;
+
+    impl Resolve for NothingFound {
+        fn resolve(&self, _: Name) -> Resolving {
+            let cause = io::Error::new(io::ErrorKind::NotFound, "no such name");
+            Box::pin(std::future::ready(Err(LookupFailed(cause).into())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_told_apart_and_the_url_is_hidden() {
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(NothingFound).build();
+        let sent = client.expect("a client").get("https://nowhere.invalid/?token=secret").send();
+        let meaning = failure(sent.await.expect_err("no address"), "nowhere.invalid");
+        let WebhookError::Unresolved { host, source } = meaning else { panic!("{meaning:?}") };
+        assert_eq!(host, "nowhere.invalid");
+        assert!(!format!("{source:?} {source}").contains("secret"));
+    }
 }
