@@ -4,4 +4,5 @@ pub mod clock;
 pub mod ids;
 pub mod llm;
 pub mod secret;
+pub mod tool;
 pub mod webhook;
