@@ -113,8 +113,8 @@ impl Engine {
         &self.inner.metrics
     }
 
-    /// The record, for queries that decide nothing.
-    pub fn store(&self) -> &dyn Storage {
+    /// The record.
+    pub(crate) fn store(&self) -> &dyn Storage {
         &*self.inner.parts.storage
     }
 

@@ -2,9 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use epilogue_core::{
-    Dialect, Span, StepKind, session::Ended, step::AttemptOutcome,
-};
+use epilogue_core::{Dialect, Span, StepKind, session::Ended, step::AttemptOutcome};
 use epilogue_storage::{CommitStats, SessionCensus, StepCensus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},

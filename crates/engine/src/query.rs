@@ -1,7 +1,8 @@
 //! Questions that change nothing: how the server is, and why a session ended.
 
 use epilogue_core::{
-    OrgId, Session, SessionId, SessionState, Span, Timestamp, event::Activity,
+    OrgId, Session, SessionId, SessionState, Span, Timestamp,
+    event::Activity,
     finalization::{self, Planned},
     reason::Deadline,
 };
@@ -65,11 +66,6 @@ impl Engine {
         let now = self.now();
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
         Ok(Snapshot { sessions, steps, oldest_step, commits: self.store().commit_stats() })
-    }
-
-    /// Finds a session.
-    pub async fn find(&self, org: &OrgId, name: &SessionName) -> Result<Option<Session>> {
-        Ok(self.store().find(org, name).await?)
     }
 
     /// What a session owes or does not owe at its end, and why not.

@@ -9,11 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use epilogue_core::{
-    OrgId, Span, Step, StepKind,
-    retry::Verdict,
-    step::AttemptOutcome,
-};
+use epilogue_core::{OrgId, Span, Step, StepKind, retry::Verdict, step::AttemptOutcome};
 use epilogue_storage::{
     ClaimRequest, ClaimedStep, DueLane, SettleOutcome, SettleRequest, StepReport,
 };

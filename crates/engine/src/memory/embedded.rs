@@ -48,7 +48,8 @@ impl Memory for EmbeddedMemory {
         if episodes.is_empty() {
             return Ok(None);
         }
-        let mut text = String::from("## Memory Context\nFrom earlier conversations with this person:");
+        let mut text =
+            String::from("## Memory Context\nFrom earlier conversations with this person:");
         for episode in episodes.iter().rev() {
             let day = episode.at.to_jiff().strftime("%Y-%m-%d");
             let _ = write!(text, "\n- {day}:");
@@ -66,12 +67,13 @@ impl Memory for EmbeddedMemory {
 
 /// Everything both sides said, a line each.
 fn lines(messages: &[Message]) -> String {
-    let said = messages.iter().filter(|message| message.body.is_visible());
-    said.map(|message| {
+    let mut text = String::new();
+    for message in messages.iter().filter(|message| message.body.is_visible()) {
         let who = if message.body.role == Role::User { "User" } else { "Assistant" };
-        format!("{who}: {}\n", message.body.content.replace(['\r', '\n'], " "))
-    })
-    .collect()
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{who}: {}", message.body.content.replace(['\r', '\n'], " "));
+    }
+    text
 }
 
 /// The end of a text, from the beginning of a line on where there is one.

@@ -158,11 +158,7 @@ impl Engine {
             agent: agent_version,
             person: request.person,
             profile: request.profile.for_agent(agent),
-            context: Context {
-                metadata: request.metadata,
-                variables: request.variables,
-                recalled,
-            },
+            context: Context { metadata: request.metadata, variables: request.variables, recalled },
             opened_at: now,
             last_activity: now,
             last_seen: now,

@@ -53,8 +53,7 @@ impl Engine {
                 return Ok(looked_at);
             }
             looked_at += due.len();
-            let mut ends =
-                stream::iter(due).map(|due| self.end_due(due)).buffer_unordered(AT_ONCE);
+            let mut ends = stream::iter(due).map(|due| self.end_due(due)).buffer_unordered(AT_ONCE);
             while let Some(result) = ends.next().await {
                 result?;
             }

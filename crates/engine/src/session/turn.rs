@@ -199,7 +199,7 @@ impl Engine {
             Ok((run, stream)) => {
                 // A caller that is gone by now drops the stream, and the turn finds out.
                 let _ = begun.send(Ok(stream));
-                run.to_the_end().await;
+                run.run().await;
             }
             Err(error) => {
                 let _ = begun.send(Err(error));

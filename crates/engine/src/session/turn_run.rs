@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use epilogue_core::{
-    Agent, EndReason, EndRequest, MicroCredits, Message, Role, Session, Usage,
+    Agent, EndReason, EndRequest, Message, MicroCredits, Role, Session, Usage,
     agent::OnCreditsExhausted,
     ledger::{self, Account},
     message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
@@ -13,7 +13,10 @@ use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::{TurnEvent, TurnFailure, TurnUsage, turns::{Cut, Place}};
+use super::{
+    TurnEvent, TurnFailure, TurnUsage,
+    turns::{Cut, Place},
+};
 use crate::{
     Engine,
     clock::{Sleep, within},
@@ -110,7 +113,7 @@ impl TurnRun {
     }
 
     /// Runs the turn, writes it down, tells the reader, and ends the session if that is due.
-    pub async fn to_the_end(mut self) {
+    pub async fn run(mut self) {
         let broken = self.converse().await;
         let recorded = self.record().await;
         let event = match (recorded, broken) {
@@ -132,7 +135,12 @@ impl TurnRun {
         // The place is free before the reader hears of it, so that its next message never waits.
         drop(self.place.take());
         let completed = matches!(event, TurnEvent::Completed { .. });
-        let _ = within(&**self.engine.clock(), self.engine.limits().reader_stall, self.events.send(event)).await;
+        let _ = within(
+            &**self.engine.clock(),
+            self.engine.limits().reader_stall,
+            self.events.send(event),
+        )
+        .await;
         if completed && self.finish {
             self.end_session().await;
         }
@@ -253,7 +261,7 @@ impl TurnRun {
     }
 
     /// What the agent says when it finishes without words of its own.
-    async fn farewell(&self) -> String {
+    async fn farewell(&mut self) -> String {
         let farewell = self.agent.farewell.clone().unwrap_or_default();
         if !farewell.is_empty() {
             // A reader that is gone by now misses nothing that is not in the transcript.
@@ -304,7 +312,8 @@ impl TurnRun {
         let result = match spec {
             Some(spec) => {
                 let engine = self.engine.clone();
-                let calling = async move { engine.inner.parts.tools.call(&spec, &call.arguments).await };
+                let calling =
+                    async move { engine.inner.parts.tools.call(&spec, &call.arguments).await };
                 self.unless_cut(calling).await?.text
             }
             None => format!("There is no tool called {}.", call.name),
@@ -365,8 +374,9 @@ impl TurnRun {
     }
 
     /// Whether the conversation must end because it can no longer be paid for.
-    async fn credits_are_out(&self) -> bool {
-        if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free() {
+    async fn credits_are_out(&mut self) -> bool {
+        if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free()
+        {
             return false;
         }
         let org = &self.session.org;
@@ -384,7 +394,7 @@ impl TurnRun {
     }
 
     /// Ends the session after the turn, where the API leaves that to the server.
-    async fn end_session(&self) {
+    async fn end_session(&mut self) {
         let reason = if self.credits_are_out().await {
             EndReason::CreditsExhausted
         } else if self.session.profile.agent_finish == AgentFinish::EndsSession {

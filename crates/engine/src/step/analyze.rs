@@ -94,10 +94,10 @@ async fn ask(
         tools: Vec::new(),
         answer: Some(AnswerSchema { name: form.name.clone(), schema: form.schema() }),
     };
-    let mut stream = cx.engine.inner.parts.models.stream(request).await.map_err(failed)?;
+    let mut stream = cx.engine.inner.parts.models.stream(request).await.map_err(|e| failed(&e))?;
     let mut text = String::new();
     while let Some(event) = stream.next().await {
-        match event.map_err(failed)? {
+        match event.map_err(|e| failed(&e))? {
             ModelEvent::Text(more) => text.push_str(&more),
             ModelEvent::ToolCall(_) => {}
             ModelEvent::End { .. } => return Ok(text),
@@ -106,11 +106,11 @@ async fn ask(
             return Err(StepError::again("the model's answer is too long"));
         }
     }
-    Err(failed(ModelError::Incomplete))
+    Err(failed(&ModelError::Incomplete))
 }
 
-fn failed(error: ModelError) -> StepError {
-    StepError { fatal: !error.is_passing(), ..StepError::because("the model", &error) }
+fn failed(error: &ModelError) -> StepError {
+    StepError { fatal: !error.is_passing(), ..StepError::because("the model", error) }
 }
 
 #[cfg(test)]
