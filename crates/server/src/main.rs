@@ -1,0 +1,3 @@
+//! The `epilogue` binary.
+
+fn main() {}
