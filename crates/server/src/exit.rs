@@ -30,6 +30,12 @@ impl Termination for Exit {
     }
 }
 
+/// Tells the person at the terminal what is wrong, and ends that way.
+pub fn complain(exit: Exit, error: &dyn std::error::Error) -> Exit {
+    eprintln!("epilogue: {}", chain(error));
+    exit
+}
+
 /// An error with everything that led to it, on one line: `what: why: why`.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

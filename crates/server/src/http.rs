@@ -58,6 +58,7 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let seats = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let mut is_full = false;
     while let Some((stream, peer)) = accept(&listener, &stop).await {
         // Answers are often small and someone waits for them.
         if let Err(error) = stream.set_nodelay(true) {
@@ -65,13 +66,19 @@ pub async fn serve(
             continue;
         }
         if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+            is_full = false;
             let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
             connections.spawn(async move {
                 connection::serve(stream, peer, router, limits, stop, cut).await;
                 drop(seat);
             });
-        } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
-            tracing::warn!(limit = limits.connections_max, "connections_max reached");
+            continue;
+        }
+        if !is_full {
+            tracing::warn!(limit = limits.connections_max, "limits.connections_max is reached");
+            is_full = true;
+        }
+        if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
             let cut = cut.clone();
             connections.spawn(async move {
                 tokio::select! {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::{
     cli::ConfigCommand,
     config::DEFAULTS,
-    exit::{Exit, chain},
+    exit::{Exit, complain},
 };
 
 pub(super) fn run(command: &ConfigCommand) -> Exit {
@@ -19,10 +19,7 @@ fn print_default(out: &mut impl Write) -> Exit {
         Ok(()) => Exit::Success,
         // Whoever reads it has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
-        Err(error) => {
-            eprintln!("epilogue: the configuration cannot be printed: {}", chain(&error));
-            Exit::Failure
-        }
+        Err(error) => complain(Exit::Failure, &error),
     }
 }
 
