@@ -1,1 +1,10 @@
-//! x
+//! The server around the engine: configuration, command line, logs, connections, start and stop.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod data;
+pub mod exit;
+pub mod http;
+pub mod lifecycle;
+pub mod telemetry;

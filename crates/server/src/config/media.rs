@@ -1,0 +1,69 @@
+//! `[media]`: avatar sessions.
+
+use std::net::SocketAddr;
+
+use epilogue_core::agent::SecretRef;
+use serde::Deserialize;
+use url::Url;
+
+use super::{path::KeyPath, report::Report};
+
+/// `[media]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaConfig {
+    /// Where media packets arrive.
+    pub udp_listen: SocketAddr,
+    /// The name that stands in addresses told to clients.
+    pub public_host: String,
+    /// Where relayed packets arrive, by UDP and TCP.
+    pub turn_listen: Vec<SocketAddr>,
+    /// The relay's name, as clients reach it.
+    pub turn_host: String,
+    /// Who speaks. Absent: avatar sessions are answered with 503.
+    #[serde(default)]
+    pub speech: Option<SpeechConfig>,
+}
+
+/// Who turns text into speech.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "provider", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SpeechConfig {
+    /// A program that writes a WAV file to its output.
+    Command {
+        /// The program and its arguments. `{text}` stands for the text.
+        command: Vec<String>,
+    },
+    /// Any OpenAI-compatible `audio/speech` endpoint.
+    Openai {
+        /// The endpoint that has `audio/speech` below it.
+        base_url: Url,
+        /// The model's name.
+        #[serde(default)]
+        name: String,
+        /// The voice's name.
+        #[serde(default)]
+        voice: String,
+        /// The endpoint's key.
+        #[serde(default)]
+        api_key: Option<SecretRef>,
+    },
+}
+
+impl MediaConfig {
+    pub(super) fn check(&self, at: &KeyPath, report: &mut Report) {
+        report.name(at.key("public_host"), &self.public_host);
+        report.name(at.key("turn_host"), &self.turn_host);
+        let at = at.key("speech");
+        match &self.speech {
+            Some(SpeechConfig::Command { command }) if command.is_empty() => {
+                let text = "must name a program, such as [\"espeak-ng\", \"--stdout\", \"{text}\"]";
+                report.fail(at.key("command"), text);
+            }
+            Some(SpeechConfig::Openai { base_url, .. }) => {
+                report.service_url(at.key("base_url"), base_url);
+            }
+            Some(SpeechConfig::Command { .. }) | None => {}
+        }
+    }
+}
