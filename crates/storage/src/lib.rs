@@ -9,6 +9,7 @@
 //! out which organization a credential belongs to.
 
 mod activity;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
 mod directory;
