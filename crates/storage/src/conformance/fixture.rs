@@ -381,10 +381,15 @@ impl<S: Storage> World<S> {
         self.work(id, StepReport::Done, Vec::new(), now).await
     }
 
-    /// Does everything a session owes, in the order of the kinds.
+    /// Does everything a session still owes, in the order of the kinds. The purge removes what
+    /// must not stay.
     pub async fn finalize(&self, session: SessionId, now: Timestamp) -> Result<()> {
         for (step, _) in self.store.steps_of(&self.org, session).await? {
-            self.done(step.id(), now).await?;
+            if step.state.is_settled() {
+                continue;
+            }
+            let purge = (step.kind == StepKind::Purge).then_some(Product::Purge);
+            self.work(step.id(), StepReport::Done, purge.into_iter().collect(), now).await?;
         }
         let state = self.stored(session).await?.state;
         assert!(matches!(state, SessionState::Final { .. }), "everything is settled: {state:?}");
