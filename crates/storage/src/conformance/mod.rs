@@ -1,6 +1,6 @@
 //! suite
 #![expect(missing_docs, reason = "x")]
-pub mod audit; pub mod fixture; pub mod sessions; pub mod lists; pub mod turns; pub mod ends; pub mod deadlines; pub mod steps; pub mod leases; pub mod deliveries;
+pub mod audit; pub mod fixture; pub mod sessions; pub mod lists; pub mod turns; pub mod ends; pub mod deadlines; pub mod steps; pub mod leases; pub mod deliveries; pub mod ledger; pub mod directory; pub mod memory; pub mod tenants; pub mod persistence;
 
 mod prelude {
     //! The traits, for their methods.
