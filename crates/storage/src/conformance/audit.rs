@@ -75,9 +75,8 @@ fn the_session_is_settled_once(session: &Session, rows: &[LedgerRow]) {
 
 async fn the_fence_holds(store: &impl Storage, session: &Session) -> Result<()> {
     let steps = store.steps_of(&session.org, session.id).await?;
-    let purged = steps
-        .iter()
-        .any(|(step, attempts)| step.kind == StepKind::Purge && !attempts.is_empty());
+    let purged =
+        steps.iter().any(|(step, attempts)| step.kind == StepKind::Purge && !attempts.is_empty());
     if purged {
         return Ok(());
     }
@@ -98,8 +97,7 @@ fn the_cost_is_the_usage(session: &Session, agent: &Agent) {
     let Some(ended) = session.ended() else { return };
     let lasted = ended.at.since(session.opened_at);
     let billed = ended.reason.is_billed();
-    let cost =
-        if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO };
+    let cost = if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO };
     assert_eq!(ended.cost, cost, "{} costs what it used", session.id);
 }
 

@@ -52,8 +52,7 @@ async fn delivered<S: Storage>(
     kind: StepKind,
     now: Timestamp,
 ) -> Result<Delivery> {
-    let sent =
-        Delivery { created_at: now, accepted_at: Some(now), ..delivery(session, kind, 1) };
+    let sent = Delivery { created_at: now, accepted_at: Some(now), ..delivery(session, kind, 1) };
     let products = product(&sent, &attempt(now, Some(200)));
     world.work(step(session, kind), StepReport::Done, products, now).await?;
     Ok(sent)

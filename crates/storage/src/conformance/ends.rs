@@ -28,7 +28,10 @@ async fn end<S: Storage>(
 }
 
 /// Everything about a session that an end writes, to see whether a second one changes any of it.
-async fn footprint<S: Storage>(world: &World<S>, session: &Session) -> Result<impl PartialEq + std::fmt::Debug + use<S>> {
+async fn footprint<S: Storage>(
+    world: &World<S>,
+    session: &Session,
+) -> Result<impl PartialEq + std::fmt::Debug + use<S>> {
     let (store, org) = (&world.store, &world.org);
     let rows = every(100, async |page| store.list_ledger(org, None, &page).await).await?;
     let log = every(100, async |page| store.list_activity(org, None, &page).await).await?;
@@ -76,11 +79,8 @@ pub async fn an_end_settles_the_usage_and_releases_the_hold(backend: &impl Backe
         kind: TransactionKind::Settlement,
         created_at: at(60),
     };
-    let expected = [
-        row(Account::Balance, 4_500),
-        row(Account::Held, -10_000),
-        row(Account::Revenue, 5_500),
-    ];
+    let expected =
+        [row(Account::Balance, 4_500), row(Account::Held, -10_000), row(Account::Revenue, 5_500)];
     assert_eq!(rows, expected);
     assert_eq!(world.store.balance(&world.org, Account::Balance).await?, MicroCredits(994_500));
     assert_eq!(world.store.balance(&world.org, Account::Held).await?, MicroCredits::ZERO);
@@ -144,8 +144,7 @@ async fn owes_its_plan<S: Storage>(
     assert!(steps.len() >= if speaks { 4 } else { 2 }, "{steps:?}");
     for ((step, attempts), (kind, lane)) in steps.into_iter().zip(owed) {
         let ready = finalization::is_ready(kind, &session.profile, &waiting);
-        let state =
-            if ready { StepState::Owed { due_at: at(60) } } else { StepState::Waiting };
+        let state = if ready { StepState::Owed { due_at: at(60) } } else { StepState::Waiting };
         assert_eq!((step.kind, step.lane, step.state), (kind, lane, state));
         assert_eq!((step.attempt, step.failures, step.owed_at), (0, 0, at(60)));
         assert_eq!(attempts, []);

@@ -147,7 +147,9 @@ pub async fn a_claim_that_was_never_made_cannot_report(backend: &impl Backend) -
     Ok(())
 }
 
-pub async fn a_late_report_counts_while_nobody_took_its_place(backend: &impl Backend) -> Result<()> {
+pub async fn a_late_report_counts_while_nobody_took_its_place(
+    backend: &impl Backend,
+) -> Result<()> {
     let world = World::new(backend).await?;
     let session = world.finished(1).await?;
     let claimed = world.claimed(step(&session, StepKind::Analyze), at(10)).await?;
@@ -217,7 +219,8 @@ pub async fn due_lanes_are_read_in_their_order(backend: &impl Backend) -> Result
     neighbour.ended(theirs.id, at(50)).await?;
     assert_eq!(lanes(&world, START - MS).await?, []);
     let all = lanes(&world, at(50)).await?;
-    let lane = |org: &str, lane: &str, due_at| DueLane { org: org.into(), lane: lane.into(), due_at };
+    let lane =
+        |org: &str, lane: &str, due_at| DueLane { org: org.into(), lane: lane.into(), due_at };
     let expected = [
         lane("org_0", "hook:hooks.example.com:443", at(50)),
         lane("org_0", "media", at(50)),

@@ -17,9 +17,8 @@ use crate::{LedgerRow, OpenOutcome, PageRequest, Result, Storage};
 
 pub async fn credits_are_granted_once_per_occasion(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
-    let grant = async |key, micro| {
-        world.store.grant(&world.org, key, MicroCredits(micro), at(1)).await
-    };
+    let grant =
+        async |key, micro| world.store.grant(&world.org, key, MicroCredits(micro), at(1)).await;
     assert!(grant("spring", 100).await?);
     assert!(!grant("spring", 100).await?);
     assert!(!grant("spring", 7).await?, "whatever the amount");

@@ -3,14 +3,13 @@
 use std::{collections::HashSet, sync::Arc};
 
 use epilogue_core::{
-    EndReason, EndRequest, Message, Person, Session, SessionId, Timestamp,
-    session::AgentVersion,
+    EndReason, EndRequest, Message, Person, Session, SessionId, Timestamp, session::AgentVersion,
 };
 
 use super::{
     Backend,
-    prelude::*,
     fixture::{START, World, at, every, quiet_agent, replied, said, tool_traffic},
+    prelude::*,
 };
 use crate::{
     Admission, OpenOutcome, OpenRequest, PageRequest, Result, SessionFilter, StateFilter, Storage,

@@ -1,6 +1,42 @@
-//! suite
-#![expect(missing_docs, reason = "x")]
-pub mod audit; pub mod fixture; pub mod sessions; pub mod lists; pub mod turns; pub mod ends; pub mod deadlines; pub mod steps; pub mod leases; pub mod deliveries; pub mod ledger; pub mod directory; pub mod memory; pub mod tenants; pub mod persistence;
+//! The conformance suite: what every backend must do, written against the traits alone, so that
+//! a backend's tests are one line and no two backends can drift apart.
+//!
+//! ```ignore
+//! struct Files(tempfile::TempDir);
+//! impl Backend for Files { /* … */ }
+//! conformance_suite!(Files::new());
+//! ```
+//!
+//! Each case is a function of a [`Backend`]; [`conformance_suite!`] makes a test of each. Time is
+//! always passed in. Cases that race decisions run for many rounds, see [`race`]; after each the
+//! whole store is held against its invariants, see [`audit`].
+
+#![expect(missing_docs, reason = "the name of a case is the sentence that it checks")]
+
+use std::future::Future;
+
+use crate::Storage;
+
+pub mod audit;
+pub mod deadlines;
+pub mod deliveries;
+pub mod directory;
+pub mod ends;
+pub mod fixture;
+pub mod leases;
+pub mod ledger;
+pub mod lists;
+pub mod memory;
+pub mod model;
+pub mod persistence;
+pub mod race;
+pub mod races;
+pub mod races_work;
+pub mod sessions;
+pub mod steps;
+mod suite;
+pub mod tenants;
+pub mod turns;
 
 mod prelude {
     //! The traits, for their methods.
@@ -9,14 +45,15 @@ mod prelude {
         MemoryStore as _, SessionStore as _, StepStore as _, TurnStore as _,
     };
 }
-use std::future::Future;
-use crate::Storage;
-/// A backend.
+
+/// A backend as the suite sees it: something that makes stores. One value serves one case.
 pub trait Backend {
-    /// Its store.
+    /// What it makes.
     type Store: Storage + 'static;
-    /// fresh
+
+    /// A store with nothing in it that nothing else uses.
     fn fresh(&self) -> impl Future<Output = Self::Store> + Send;
-    /// reopen
+
+    /// The same store after a clean close: what was in it is still there.
     fn reopen(&self, store: Self::Store) -> impl Future<Output = Self::Store> + Send;
 }

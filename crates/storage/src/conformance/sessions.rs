@@ -9,13 +9,11 @@ use epilogue_core::{
 
 use super::{
     Backend,
-    prelude::*,
     audit::audit,
     fixture::{IDLE, MS, START, World, at, quiet_agent, replied},
+    prelude::*,
 };
-use crate::{
-    Admission, OpenOutcome, OpenRequest, Result, SessionName, Storage,
-};
+use crate::{Admission, OpenOutcome, OpenRequest, Result, SessionName, Storage};
 
 const GRACE: MicroCredits = MicroCredits(5_000_000);
 
@@ -127,11 +125,8 @@ pub async fn of_several_dialects_with_one_name_the_latest_is_meant(
 pub async fn a_name_is_taken_within_its_dialect_alone(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
     let first = world.opened(1).await?;
-    let twin = Session {
-        dialect_id: "s1".into(),
-        held: MicroCredits(7),
-        ..world.session_at(2, at(1))
-    };
+    let twin =
+        Session { dialect_id: "s1".into(), held: MicroCredits(7), ..world.session_at(2, at(1)) };
     assert_eq!(world.open(&twin).await?, OpenOutcome::NameTaken);
     assert_eq!(world.store.find(&world.org, &SessionName::Id(twin.id)).await?, None);
     assert_eq!(balance(&world).await?, MicroCredits::ZERO, "no hold is left behind");

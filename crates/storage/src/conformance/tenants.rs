@@ -60,8 +60,7 @@ async fn two<B: Backend>(backend: &B) -> Result<Two<B::Store>> {
         response: String::new(),
     };
     let form = AnalysisResult { form: "qa".into(), values: json!({}), at: at(2) };
-    let products =
-        vec![Product::Delivery(Box::new(delivery), attempt), Product::Analysis(form)];
+    let products = vec![Product::Delivery(Box::new(delivery), attempt), Product::Analysis(form)];
     full.work(parked(ended.id), StepReport::Park("gone".into()), products, at(2)).await?;
     let episode =
         Episode { scope: scope(), session: ended.id, at: at(2), text: "Person: hello".into() };

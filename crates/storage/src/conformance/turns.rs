@@ -8,12 +8,11 @@ use epilogue_core::{
 
 use super::{
     Backend,
-    prelude::*,
     audit::audit,
     fixture::{IDLE, LEASE, MS, NODE, START, World, at, replied_usage, said, said_usage},
+    prelude::*,
 };
-use crate::{
-    BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, OpenOutcome, Result, };
+use crate::{BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, OpenOutcome, Result};
 
 fn in_flight(number: u32, lease_until: epilogue_core::Timestamp) -> TurnInFlight {
     TurnInFlight { number, node: NodeId::from(NODE), lease_until }
