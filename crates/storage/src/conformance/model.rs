@@ -17,7 +17,6 @@ use epilogue_core::{
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 use proptest::{
-    prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use tokio::{runtime::Handle, task::block_in_place};
@@ -26,7 +25,6 @@ use super::{
     Backend,
     audit::audit,
     fixture::{LEASE, NODE, START, World, busy_agent, replied_usage, said_usage},
-    prelude::*,
     race::{Seed, seeds},
 };
 use crate::{
