@@ -1,1 +1,69 @@
-//! x
+//! The embedded backend: SQLite, one file, one writer, many readers.
+
+mod activity;
+mod agents;
+mod connection;
+mod delivery;
+mod directory;
+mod fault;
+mod ledger;
+mod log;
+mod memory;
+mod readers;
+mod row;
+mod session;
+mod session_list;
+mod step;
+mod step_settle;
+mod turn;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use self::{agents::Agents, log::Log, readers::Readers, writer::Writer};
+use crate::{CommitStats, Result, Storage};
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many decisions may wait for the writer; one more is turned away.
+    pub queue_max: usize,
+    /// How many reads run at once.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queue_max: 8_192, readers: 4 }
+    }
+}
+
+/// A store in one SQLite file.
+#[derive(Clone)]
+pub struct SqliteStorage {
+    writer: Writer,
+    readers: Readers,
+    agents: Arc<Agents>,
+}
+
+impl SqliteStorage {
+    /// Opens the database, making it if need be, and brings its schema up to date. Blocks.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let mut connection = connection::writing(path)?;
+        connection::migrate(&mut connection)?;
+        let readers = Readers::open(path, options.readers)?;
+        let agents = Arc::new(Agents::new());
+        let log = Log::watch(&mut connection, path)?;
+        let writer = Writer::start(connection, log, agents.clone(), options.queue_max)?;
+        Ok(Self { writer, readers, agents })
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn commit_stats(&self) -> CommitStats {
+        self.writer.stats()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Versions of agents, kept because they never change.
+
+use std::sync::Arc;
+
+use epilogue_core::{Agent, OrgId, session::AgentVersion};
+use quick_cache::sync::Cache;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::json;
+use crate::{Error, Result};
+
+/// How many versions are kept in memory.
+const AGENTS_MAX: usize = 1_024;
+
+/// Reads versions of agents, each once.
+pub(super) struct Agents {
+    known: Cache<(OrgId, AgentVersion), Arc<Agent>>,
+}
+
+impl Agents {
+    pub fn new() -> Self {
+        Self { known: Cache::new(AGENTS_MAX) }
+    }
+
+    /// `None`: there is no such version.
+    pub fn find(
+        &self,
+        db: &Connection,
+        org: &OrgId,
+        version: &AgentVersion,
+    ) -> Result<Option<Arc<Agent>>> {
+        let key = (org.clone(), version.clone());
+        if let Some(agent) = self.known.get(&key) {
+            return Ok(Some(agent));
+        }
+        let found = db
+            .prepare_cached(
+                "SELECT config FROM agents WHERE org_id = ?1 AND agent_id = ?2 AND version = ?3",
+            )?
+            .query_row(params![org.as_str(), version.id.as_str(), version.version], |row| {
+                json::<Agent>(row, 0)
+            })
+            .optional()?
+            .map(Arc::new);
+        if let Some(agent) = &found {
+            self.known.insert(key, agent.clone());
+        }
+        Ok(found)
+    }
+
+    /// The version a session was opened with, which must exist.
+    pub fn of_session(
+        &self,
+        db: &Connection,
+        org: &OrgId,
+        version: &AgentVersion,
+    ) -> Result<Arc<Agent>> {
+        self.find(db, org, version)?.ok_or_else(|| Error::Unreadable {
+            what: "agent version",
+            source: format!("{} version {} is missing", version.id, version.version).into(),
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! How connections are opened, and how the schema is brought up to date.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Error, Result};
+
+/// How long a statement waits for another process that holds the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Statements kept prepared, more than there are.
+const STATEMENTS_MAX: usize = 256;
+
+mod embedded {
+    refinery::embed_migrations!("src/sqlite/migrations");
+}
+
+/// A connection that writes.
+pub(super) fn writing(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Removed content is overwritten, so that what was purged is gone from the file too.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    prepared(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn reading(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "cache_size", -4_096)?;
+    prepared(connection)
+}
+
+fn prepared(connection: Connection) -> Result<Connection> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+/// Brings the schema up to date. Refuses a database that a newer version wrote.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let runner = embedded::migrations::runner();
+    let known = runner.get_migrations().iter().map(refinery::Migration::version).max();
+    runner.run(connection).map(drop).map_err(|error| of_migration(error, known.unwrap_or(0)))
+}
+
+/// A migration that failed for a reason of SQLite's keeps that reason's kind.
+fn of_migration(error: refinery::Error, known: i32) -> Error {
+    match error.kind() {
+        refinery::error::Kind::MissingVersion(later) => {
+            Error::TooNew { found: later.version(), known }
+        }
+        refinery::error::Kind::Connection(_, source) => {
+            match source.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error) {
+                Some(cause) => super::fault::of_code(cause.code, error.into()),
+                None => Error::Other(error.into()),
+            }
+        }
+        _ => Error::Other(error.into()),
+    }
+}

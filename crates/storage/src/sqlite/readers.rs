@@ -1,0 +1,67 @@
+//! Connections that only read. They see what is committed, never wait for the writer, and each
+//! read sees one moment.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use super::connection;
+use crate::{Error, Result};
+
+/// A fixed number of reading connections. Whoever comes when all are busy waits in order.
+#[derive(Clone)]
+pub(super) struct Readers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    idle: Mutex<Vec<Connection>>,
+    free: Semaphore,
+}
+
+impl Readers {
+    pub fn open(path: &Path, count: usize) -> Result<Self> {
+        let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
+        let free = Semaphore::new(count);
+        Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
+    }
+
+    /// Runs a read on a thread that may block.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _permit = self.shared.free.acquire().await.map_err(|_| Error::Closed)?;
+        let shared = self.shared.clone();
+        let work = move || {
+            let mut connection = shared.take().ok_or(Error::Closed)?;
+            let result = snapshot(&mut connection, read);
+            shared.put(connection);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
+    }
+}
+
+/// Runs a read inside a transaction, so that its statements see the same moment.
+fn snapshot<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    read(&transaction)
+}
+
+impl Shared {
+    fn take(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}

@@ -1,0 +1,392 @@
+//! Decisions about sessions in SQLite. The rules are `epilogue-core`'s; here they are read, asked
+//! and written down.
+
+use async_trait::async_trait;
+use epilogue_core::{
+    Dialect, EndOutcome, EndReason, EndRequest, Message, OrgId, Session, SessionId, StepState,
+    Timestamp,
+    finalization::{self, Closing},
+    ledger::{self, Account},
+    message::NewMessage,
+    reason::Deadline,
+    session::{EndVerdict, Ended},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{SqliteStorage, activity, ledger as books, row, session_list, writer::Db};
+use crate::{
+    Admission, DueSession, OpenOutcome, OpenRequest, Page, PageRequest, Result, SessionCensus,
+    SessionFilter, SessionName, SessionStore,
+};
+
+/// Reads one session of one organization.
+pub(super) fn read(db: &Connection, org: &OrgId, id: SessionId) -> Result<Option<Session>> {
+    let found = db
+        .prepare_cached(row::SELECT_SESSION_BY_ID)?
+        .query_row(params![org.as_str(), id.0.as_bytes().as_slice()], row::session)
+        .optional()?;
+    Ok(found)
+}
+
+/// Adds messages to the end of a transcript.
+pub(super) fn append(
+    db: &Connection,
+    session: &Session,
+    turn: u32,
+    messages: &[NewMessage],
+) -> Result<()> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO messages
+            (org_id, session_id, seq, turn, role, content, at, tokens, tool_calls, tool_call_id, cut)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for (message, seq) in messages.iter().zip(session.messages..) {
+        let tool_calls = (!message.tool_calls.is_empty())
+            .then(|| row::to_json(&message.tool_calls))
+            .transpose()?;
+        statement.execute(params![
+            session.org.as_str(),
+            session.id.0.as_bytes().as_slice(),
+            seq,
+            turn,
+            message.role.as_str(),
+            message.content,
+            message.at.as_millis(),
+            message.tokens,
+            tool_calls,
+            message.tool_call_id,
+            message.cut,
+        ])?;
+    }
+    Ok(())
+}
+
+fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcome> {
+    let (session, db) = (&request.session, db.connection);
+    if let Admission::Credits { grace } = request.admission {
+        let balance = books::balance(db, &session.org, Account::Balance)?;
+        if !ledger::may_open(balance, session.held, grace) {
+            return Ok(OpenOutcome::InsufficientCredits { balance });
+        }
+    }
+    if !insert(db, session, u32::from(request.greeting.is_some()))? {
+        return Ok(OpenOutcome::NameTaken);
+    }
+    append(db, session, 0, request.greeting.as_slice())?;
+    if let Some(hold) = request.hold() {
+        books::post(db, &session.org, &hold, now)?;
+    }
+    Ok(OpenOutcome::Opened)
+}
+
+/// `false`: the name is taken.
+fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
+    let usage = &session.usage;
+    let added = db
+        .prepare_cached(
+            "INSERT INTO sessions
+                (org_id, session_id, dialect, dialect_id, agent_id, agent_version, person, profile,
+                 context, opened_at, last_activity, last_seen, user_messages, total_messages,
+                 input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
+                 turns, state, due_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                     ?19, ?20, ?21, 0, 'active', ?22)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            session.org.as_str(),
+            session.id.0.as_bytes().as_slice(),
+            session.dialect.as_str(),
+            session.dialect_id,
+            session.agent.id.as_str(),
+            session.agent.version,
+            session.person.as_ref().map(epilogue_core::Person::as_str),
+            row::to_json(&session.profile)?,
+            row::to_json(&session.context)?,
+            session.opened_at.as_millis(),
+            session.last_activity.as_millis(),
+            session.last_seen.as_millis(),
+            usage.user_messages,
+            usage.total_messages,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.prompt_tokens,
+            usage.model_calls,
+            usage.estimated,
+            session.held.0,
+            messages,
+            session.deadline().map(|deadline| deadline.at.as_millis()),
+        ])?;
+    Ok(added > 0)
+}
+
+fn end(
+    db: &Db<'_>,
+    org: &OrgId,
+    id: SessionId,
+    request: &EndRequest,
+    now: Timestamp,
+) -> Result<Option<EndOutcome>> {
+    let Some(session) = read(db.connection, org, id)? else { return Ok(None) };
+    let outcome = match session.end(&request.cause, now) {
+        EndVerdict::AlreadyEnded(ended) => EndOutcome::AlreadyEnded(ended),
+        EndVerdict::NotDue { due_at } => {
+            correct_due(db.connection, &session, due_at)?;
+            EndOutcome::StillActive { due_at }
+        }
+        EndVerdict::End { reason, deadline } => {
+            let ended = close(db, &session, (reason, deadline), request, now)?;
+            let asked = matches!(request.cause, epilogue_core::EndCause::Asked(_));
+            if asked && deadline.is_some() {
+                EndOutcome::Lapsed(ended)
+            } else {
+                EndOutcome::EndedNow(ended)
+            }
+        }
+    };
+    Ok(Some(outcome))
+}
+
+fn correct_due(db: &Connection, session: &Session, due_at: Option<Timestamp>) -> Result<()> {
+    db.prepare_cached("UPDATE sessions SET due_at = ?3 WHERE org_id = ?1 AND session_id = ?2")?
+        .execute(params![
+            session.org.as_str(),
+            session.id.0.as_bytes().as_slice(),
+            due_at.map(Timestamp::as_millis),
+        ])?;
+    Ok(())
+}
+
+/// Writes everything an end commits: state, settlement, steps, activity.
+fn close(
+    db: &Db<'_>,
+    session: &Session,
+    why: (EndReason, Option<Deadline>),
+    request: &EndRequest,
+    now: Timestamp,
+) -> Result<Ended> {
+    let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
+    let closing = finalization::close(session, &agent, why, request, now);
+    let db = db.connection;
+    write_end(db, session, &closing)?;
+    books::post(db, &session.org, &closing.settlement, now)?;
+    owe(db, session, &closing)?;
+    activity::record(db, &session.org, &closing.activity)?;
+    Ok(closing.ended)
+}
+
+fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
+    let ended = &closing.ended;
+    // A session that owes nothing is final at once.
+    let finalized_at = closing.steps.is_empty().then_some(ended.at.as_millis());
+    db.prepare_cached(
+        "UPDATE sessions SET
+            state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
+            ended_at = ?3, reason = ?4, deadline_kind = ?5, deadline_at = ?6, cost = ?7,
+            finalized_at = ?8, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
+         WHERE org_id = ?1 AND session_id = ?2",
+    )?
+    .execute(params![
+        session.org.as_str(),
+        session.id.0.as_bytes().as_slice(),
+        ended.at.as_millis(),
+        ended.reason.as_str(),
+        ended.deadline.map(|deadline| deadline.kind.reason().as_str()),
+        ended.deadline.map(|deadline| deadline.at.as_millis()),
+        ended.cost.0,
+        finalized_at,
+    ])?;
+    Ok(())
+}
+
+fn owe(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO steps
+            (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
+    )?;
+    for (kind, lane, state) in &closing.steps {
+        let due_at = match state {
+            StepState::Owed { due_at } => Some(due_at.as_millis()),
+            _ => None,
+        };
+        statement.execute(params![
+            session.org.as_str(),
+            session.id.0.as_bytes().as_slice(),
+            kind.as_str(),
+            lane,
+            state.as_str(),
+            due_at,
+            closing.ended.at.as_millis(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn keep_alive(db: &Db<'_>, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
+    let Some(session) = read(db.connection, org, id)? else { return Ok(None) };
+    if !session.is_live(now) {
+        return Ok(Some(false));
+    }
+    db.connection
+        .prepare_cached("UPDATE sessions SET last_seen = ?3 WHERE org_id = ?1 AND session_id = ?2")?
+        .execute(params![org.as_str(), id.0.as_bytes().as_slice(), now.as_millis()])?;
+    Ok(Some(true))
+}
+
+/// Every organization's due sessions, a fair share of `limit` each.
+fn due(db: &Connection, now: Timestamp, limit: u32) -> Result<Vec<DueSession>> {
+    let orgs = super::directory::org_ids(db)?;
+    let share = limit.div_ceil(u32::try_from(orgs.len().max(1)).unwrap_or(u32::MAX)).max(1);
+    let mut statement = db.prepare_cached(
+        "SELECT session_id, due_at FROM sessions
+         WHERE org_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
+    )?;
+    let mut found = Vec::new();
+    for org in orgs {
+        let rows = statement.query_map(params![org.as_str(), now.as_millis(), share], |row| {
+            let id = row::session_id(row, 0)?;
+            Ok(DueSession { org: org.clone(), id, due_at: row::time(row, 1)? })
+        })?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(found)
+}
+
+fn next_due(db: &Connection) -> Result<Option<Timestamp>> {
+    let mut statement = db.prepare_cached(
+        "SELECT min(due_at) FROM sessions WHERE org_id = ?1 AND due_at IS NOT NULL",
+    )?;
+    let mut next = None;
+    for org in super::directory::org_ids(db)? {
+        let earliest: Option<i64> = statement.query_row([org.as_str()], |row| row.get(0))?;
+        next = next.into_iter().chain(earliest).min();
+    }
+    Ok(next.map(Timestamp::from_millis))
+}
+
+fn census(db: &Connection) -> Result<SessionCensus> {
+    let mut census = SessionCensus::default();
+    let mut open = db.prepare_cached(
+        "SELECT dialect, count(*) FROM sessions WHERE state = 'active' GROUP BY dialect",
+    )?;
+    let rows = open.query_map([], |row| Ok((row::text::<Dialect>(row, 0)?, row.get(1)?)))?;
+    census.open = rows.collect::<rusqlite::Result<_>>()?;
+    census.turns = db
+        .prepare_cached("SELECT count(*) FROM sessions WHERE turn_number IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(census)
+}
+
+/// Which messages of a transcript are wanted.
+struct Slice {
+    visible_only: bool,
+    skip: u32,
+    limit: u32,
+}
+
+fn transcript(db: &Connection, org: &OrgId, id: SessionId, part: &Slice) -> Result<Vec<Message>> {
+    // From a number on where every message counts; by offset where only the visible ones do.
+    let sql = if part.visible_only {
+        format!(
+            "SELECT {} FROM messages
+             WHERE org_id = ?1 AND session_id = ?2 AND role <> 'tool' AND content <> ''
+             ORDER BY seq LIMIT ?4 OFFSET ?3",
+            row::MESSAGE
+        )
+    } else {
+        format!(
+            "SELECT {} FROM messages WHERE org_id = ?1 AND session_id = ?2 AND seq >= ?3
+             ORDER BY seq LIMIT ?4",
+            row::MESSAGE
+        )
+    };
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(
+        params![org.as_str(), id.0.as_bytes().as_slice(), part.skip, part.limit],
+        row::message,
+    )?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The last messages of a transcript, oldest first.
+pub(super) fn last_messages(
+    db: &Connection,
+    session: &Session,
+    count: u32,
+) -> Result<Vec<Message>> {
+    let skip = session.messages.saturating_sub(count);
+    transcript(db, &session.org, session.id, &Slice { visible_only: false, skip, limit: count })
+}
+
+#[async_trait]
+impl SessionStore for SqliteStorage {
+    async fn open(&self, request: OpenRequest, now: Timestamp) -> Result<OpenOutcome> {
+        self.writer.decide(move |db| open(db, &request, now)).await
+    }
+
+    async fn find(&self, org: &OrgId, name: &SessionName) -> Result<Option<Session>> {
+        let (org, name) = (org.clone(), name.clone());
+        self.readers.read(move |db| session_list::find(db, &org, &name)).await
+    }
+
+    async fn list(
+        &self,
+        org: &OrgId,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Session>> {
+        let (org, filter, page) = (org.clone(), filter.clone(), page.clone());
+        self.readers.read(move |db| session_list::list(db, &org, &filter, &page)).await
+    }
+
+    async fn messages(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        from_seq: u32,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        let (org, part) = (org.clone(), Slice { visible_only: false, skip: from_seq, limit });
+        self.readers.read(move |db| transcript(db, &org, id, &part)).await
+    }
+
+    async fn visible_messages(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        let (org, part) = (org.clone(), Slice { visible_only: true, skip, limit });
+        self.readers.read(move |db| transcript(db, &org, id, &part)).await
+    }
+
+    async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
+        let org = org.clone();
+        self.writer.decide(move |db| keep_alive(db, &org, id, now)).await
+    }
+
+    async fn end(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        request: EndRequest,
+        now: Timestamp,
+    ) -> Result<Option<EndOutcome>> {
+        let org = org.clone();
+        self.writer.decide(move |db| end(db, &org, id, &request, now)).await
+    }
+
+    async fn due_sessions(&self, now: Timestamp, limit: u32) -> Result<Vec<DueSession>> {
+        self.readers.read(move |db| due(db, now, limit)).await
+    }
+
+    async fn next_due_session(&self) -> Result<Option<Timestamp>> {
+        self.readers.read(next_due).await
+    }
+
+    async fn session_census(&self) -> Result<SessionCensus> {
+        self.readers.read(census).await
+    }
+}

@@ -1,0 +1,115 @@
+//! Finding and listing sessions in SQLite.
+
+use std::fmt::Write as _;
+
+use epilogue_core::{OrgId, Session, SessionId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+use uuid::Uuid;
+
+use super::row;
+use crate::{Cursor, Page, PageRequest, Result, SessionFilter, SessionName, StateFilter};
+
+/// Finds a session by one of its names.
+pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<Option<Session>> {
+    match name {
+        SessionName::Id(id) => super::session::read(db, org, *id),
+        SessionName::Dialect(dialect, name) => {
+            let sql = format!(
+                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2 AND dialect = ?3",
+                row::SESSION
+            );
+            let values = params![org.as_str(), name, dialect.as_str()];
+            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+        }
+        SessionName::Any(name) => {
+            if let Ok(id) = name.parse::<SessionId>()
+                && let Some(session) = super::session::read(db, org, id)?
+            {
+                return Ok(Some(session));
+            }
+            let sql = format!(
+                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2
+                 ORDER BY session_id DESC LIMIT 1",
+                row::SESSION
+            );
+            let values = params![org.as_str(), name];
+            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+        }
+    }
+}
+
+/// Conditions of a query, each with the values it names.
+struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn of(org: &OrgId) -> Self {
+        Self { sql: "org_id = ?1".into(), values: vec![Value::Text(org.to_string())] }
+    }
+
+    /// Adds `column operator value`.
+    fn and(&mut self, test: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        let _ = write!(self.sql, " AND {test} ?{}", self.values.len());
+    }
+}
+
+/// The smallest session id of a point in time: ids are ordered by the time of opening.
+fn first_id_at(at: Timestamp) -> Vec<u8> {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+    let smallest = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
+    smallest.as_bytes().to_vec()
+}
+
+/// Lists an organization's sessions, the latest opened first, along the order of their ids.
+pub(super) fn list(
+    db: &Connection,
+    org: &OrgId,
+    filter: &SessionFilter,
+    page: &PageRequest,
+) -> Result<Page<Session>> {
+    let mut wanted = Conditions::of(org);
+    match filter.state {
+        // Spelt out, not bound, so that the partial indexes of these states are used.
+        Some(StateFilter::Active) => wanted.sql.push_str(" AND state = 'active'"),
+        Some(StateFilter::Finalizing) => wanted.sql.push_str(" AND state = 'finalizing'"),
+        Some(StateFilter::Final) => wanted.sql.push_str(" AND state = 'final'"),
+        None => {}
+    }
+    if let Some(dialect) = &filter.dialect {
+        wanted.and("dialect =", dialect.to_string());
+    }
+    if let Some(agent) = &filter.agent {
+        wanted.and("agent_id =", agent.to_string());
+    }
+    if let Some(reason) = filter.reason {
+        wanted.and("reason =", reason.as_str().to_owned());
+    }
+    if let Some(person) = &filter.person {
+        wanted.and("person =", person.as_str().to_owned());
+    }
+    if let Some(from) = filter.opened_from {
+        wanted.and("session_id >=", first_id_at(from));
+    }
+    if let Some(before) = filter.opened_before {
+        wanted.and("session_id <", first_id_at(before));
+    }
+    if let Some(after) = page.after.as_ref().and_then(|cursor| Uuid::parse_str(&cursor.key).ok()) {
+        wanted.and("session_id <", after.as_bytes().to_vec());
+    }
+    let sql = format!(
+        "SELECT {} FROM sessions WHERE {} ORDER BY session_id DESC LIMIT {}",
+        row::SESSION,
+        wanted.sql,
+        page.limit() + 1
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(wanted.values), row::session)?;
+    let rows = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(Page::from_rows(rows, page.limit(), |session: &Session| Cursor {
+        at: session.opened_at.as_millis(),
+        key: session.id.to_string(),
+    }))
+}

@@ -1,0 +1,182 @@
+//! Recording what an attempt at a step came to, in SQLite.
+
+use epilogue_core::{
+    OrgId, SessionId, Step, StepId, StepState, Timestamp,
+    event::Activity,
+    finalization,
+    step::{Attempt, AttemptOutcome},
+};
+use rusqlite::{Connection, params};
+
+use super::{activity, delivery, row, session, step};
+use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
+
+/// Records a report, unless the lease was lost, and draws its consequences.
+pub(super) fn settle(
+    db: &Connection,
+    request: &SettleRequest,
+    now: Timestamp,
+) -> Result<SettleOutcome> {
+    let org = &request.org;
+    let mine = |step: &Step| {
+        step.attempt == request.attempt && matches!(step.state, StepState::Leased { .. })
+    };
+    let Some(step) = step::read(db, org, request.step)?.filter(mine) else {
+        return Ok(SettleOutcome::LeaseLost);
+    };
+    for product in &request.products {
+        keep(db, org, request.step.session, product)?;
+    }
+    let attempt = Attempt {
+        number: request.attempt,
+        started_at: request.started_at,
+        finished_at: now,
+        outcome: request.outcome,
+        detail: request.detail.clone(),
+    };
+    record_attempt(db, org, request.step, &attempt)?;
+    let state = match &request.report {
+        StepReport::Done => StepState::Done { at: now },
+        StepReport::Skipped(reason) => StepState::Skipped { at: now, reason: reason.clone() },
+        StepReport::Again { due_at } => StepState::Owed { due_at: *due_at },
+        StepReport::Park(reason) => StepState::Parked { at: now, reason: reason.clone() },
+    };
+    if let StepState::Parked { reason, .. } = &state {
+        let parked = Activity::step_parked(request.step, request.attempt, reason, now);
+        activity::record(db, org, &parked)?;
+    }
+    let failures = match request.outcome {
+        AttemptOutcome::Failed | AttemptOutcome::Fatal => step.failures + 1,
+        _ => step.failures,
+    };
+    set_state(db, org, request.step, &state, failures)?;
+    if !state.is_at_rest() {
+        return Ok(SettleOutcome::Recorded { finalized: false, released: Vec::new() });
+    }
+    advance(db, org, request.step.session, now)
+}
+
+/// Releases the steps that may run now, and makes the session final when nothing is owed.
+fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
+    let steps = step::of_session(db, org, id)?;
+    let states: Vec<_> = steps.iter().map(|step| (step.kind, step.state.clone())).collect();
+    let mut released = Vec::new();
+    if states.iter().any(|(_, state)| *state == StepState::Waiting)
+        && let Some(session) = session::read(db, org, id)?
+    {
+        for (kind, state) in &states {
+            let ready = || finalization::is_ready(*kind, &session.profile, &states);
+            if *state == StepState::Waiting && ready() {
+                let due = StepState::Owed { due_at: now };
+                set_state(db, org, StepId { session: id, kind: *kind }, &due, 0)?;
+                released.push(*kind);
+            }
+        }
+    }
+    let finalized =
+        states.iter().all(|(_, state)| state.is_settled()) && finalize(db, org, id, now)?;
+    Ok(SettleOutcome::Recorded { finalized, released })
+}
+
+/// `false`: it was final before.
+fn finalize(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Result<bool> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE sessions SET state = 'final', finalized_at = ?3
+             WHERE org_id = ?1 AND session_id = ?2 AND state = 'finalizing'",
+        )?
+        .execute(params![org.as_str(), id.0.as_bytes().as_slice(), now.as_millis()])?;
+    Ok(changed > 0)
+}
+
+fn set_state(
+    db: &Connection,
+    org: &OrgId,
+    id: StepId,
+    state: &StepState,
+    failures: u32,
+) -> Result<()> {
+    let (due_at, settled_at, reason) = match state {
+        StepState::Owed { due_at } => (Some(*due_at), None, None),
+        StepState::Done { at } => (None, Some(*at), None),
+        StepState::Skipped { at, reason } | StepState::Parked { at, reason } => {
+            (None, Some(*at), Some(reason))
+        }
+        StepState::Leased { until, .. } => (Some(*until), None, None),
+        StepState::Waiting => (None, None, None),
+    };
+    db.prepare_cached(
+        "UPDATE steps SET state = ?4, due_at = ?5, settled_at = ?6, reason = ?7, failures = ?8
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3",
+    )?
+    .execute(params![
+        org.as_str(),
+        id.session.0.as_bytes().as_slice(),
+        id.kind.as_str(),
+        state.as_str(),
+        due_at.map(Timestamp::as_millis),
+        settled_at.map(Timestamp::as_millis),
+        reason,
+        failures,
+    ])?;
+    Ok(())
+}
+
+/// Puts an attempt on record.
+pub(super) fn record_attempt(
+    db: &Connection,
+    org: &OrgId,
+    id: StepId,
+    attempt: &Attempt,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO step_attempts
+            (org_id, session_id, kind, number, started_at, finished_at, outcome, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        org.as_str(),
+        id.session.0.as_bytes().as_slice(),
+        id.kind.as_str(),
+        attempt.number,
+        attempt.started_at.as_millis(),
+        attempt.finished_at.as_millis(),
+        attempt.outcome.as_str(),
+        attempt.detail,
+    ])?;
+    Ok(())
+}
+
+fn keep(db: &Connection, org: &OrgId, session: SessionId, product: &Product) -> Result<()> {
+    match product {
+        Product::Analysis(result) => {
+            db.prepare_cached(
+                "INSERT INTO analyses (org_id, session_id, form, result, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET result = excluded.result, at = excluded.at",
+            )?
+            .execute(params![
+                org.as_str(),
+                session.0.as_bytes().as_slice(),
+                result.form,
+                row::to_json(&result.values)?,
+                result.at.as_millis(),
+            ])?;
+            Ok(())
+        }
+        Product::Delivery(made, attempt) => delivery::record(db, org, made, attempt),
+        Product::Purge => purge(db, org, session),
+    }
+}
+
+/// Removes what must not stay. Counters, cost, analysis, steps and the ledger do.
+fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
+    let id = session.0.as_bytes().as_slice();
+    db.prepare_cached("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?
+        .execute(params![org.as_str(), id])?;
+    db.prepare_cached(
+        "UPDATE sessions SET context = '{}', messages = 0 WHERE org_id = ?1 AND session_id = ?2",
+    )?
+    .execute(params![org.as_str(), id])?;
+    delivery::purge(db, org, session)
+}

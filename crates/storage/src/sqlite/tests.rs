@@ -1,0 +1,132 @@
+//! What is particular to SQLite. What every backend must do is in `conformance`.
+
+use super::*;
+use crate::{DirectoryStore, Error};
+
+fn open(path: &Path) -> Result<SqliteStorage> {
+    SqliteStorage::open(path, &Options::default())
+}
+
+#[test]
+fn a_damaged_file_is_named_as_such() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, vec![7_u8; 8_192]).expect("written");
+    assert!(matches!(open(file.path()), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn a_folder_that_does_not_exist_cannot_be_written() {
+    assert!(matches!(open(Path::new("/no/such/folder/e.db")), Err(Error::ReadOnly(_))));
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    drop(open(&path).expect("opens"));
+    let newer = rusqlite::Connection::open(&path).expect("opens");
+    let sql = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
+               VALUES (999, 'later', '2100-01-01T00:00:00Z', '1')";
+    newer.execute(sql, []).expect("inserted");
+    assert!(matches!(open(&path), Err(Error::TooNew { found: 999, .. })));
+}
+
+#[tokio::test]
+async fn a_locked_database_is_named_as_such_and_works_again_afterwards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let now = epilogue_core::Timestamp::from_millis(0);
+    assert!(matches!(store.apply_config(Vec::new(), now).await, Err(Error::Locked(_))));
+    other.execute_batch("ROLLBACK").expect("released");
+    store.apply_config(Vec::new(), now).await.expect("works again");
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_decision_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let limit = |pages: u32| {
+        store.writer.decide(move |db| {
+            db.connection.pragma_update(None, "max_page_count", pages)?;
+            Ok(())
+        })
+    };
+    limit(1).await.expect("set");
+    let big = |scope: &str| crate::Episode {
+        scope: epilogue_core::MemoryScope(scope.into()),
+        session: epilogue_core::SessionId(uuid::Uuid::from_u128(1)),
+        at: epilogue_core::Timestamp::from_millis(0),
+        text: "x".repeat(1_000_000),
+    };
+    let org = epilogue_core::OrgId::from("org");
+    let full = crate::MemoryStore::remember(&store, &org, big("a")).await;
+    assert!(matches!(full, Err(Error::Full(_))), "{full:?}");
+    limit(1_000_000).await.expect("set");
+    assert!(crate::MemoryStore::remember(&store, &org, big("a")).await.expect("fits again"));
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_takes_nobody_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("e.db")).expect("opens");
+    let panicked = store.writer.decide(|_| -> Result<()> { panic!("on purpose") }).await;
+    assert!(matches!(panicked, Err(Error::Other(_))));
+    store.writer.decide(|_| Ok(())).await.expect("the writer lives");
+}
+
+#[tokio::test]
+async fn the_queue_takes_what_it_holds_and_turns_the_next_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { queue_max: 2, ..Options::default() };
+    let store = SqliteStorage::open(&folder.path().join("e.db"), &options).expect("opens");
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let blocking = store.clone();
+    let blocker = tokio::spawn(async move {
+        let wait = move |_: &writer::Db<'_>| {
+            let _ = started.send(());
+            let _ = released.recv();
+            Ok(())
+        };
+        blocking.writer.decide(wait).await
+    });
+    has_started.await.expect("the writer is busy");
+    let waiting: Vec<_> = (0..2)
+        .map(|_| Box::pin(store.writer.decide(|_| Ok(()))))
+        .map(|mut decision| {
+            assert!(futures_poll(&mut decision).is_pending());
+            decision
+        })
+        .collect();
+    assert!(matches!(store.writer.decide(|_| Ok(())).await, Err(Error::Overloaded)));
+    assert_eq!(store.commit_stats().shed, 1);
+    release.send(()).expect("released");
+    for decision in waiting {
+        decision.await.expect("decided");
+    }
+    blocker.await.expect("joined").expect("decided");
+}
+
+/// Polls once.
+fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    let waker = std::task::Waker::noop();
+    std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(waker))
+}
+
+#[tokio::test]
+async fn the_ledger_refuses_to_be_rewritten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let org = epilogue_core::OrgId::from("org");
+    let now = epilogue_core::Timestamp::from_millis(0);
+    let grant = epilogue_core::MicroCredits(5);
+    assert!(crate::LedgerStore::grant(&store, &org, "gift", grant, now).await.expect("granted"));
+    let hand = rusqlite::Connection::open(&path).expect("opens");
+    assert!(hand.execute("UPDATE ledger SET amount = 6", []).is_err());
+    assert!(hand.execute("DELETE FROM ledger", []).is_err());
+}

@@ -1,0 +1,157 @@
+//! Decisions about turns in SQLite.
+
+use async_trait::async_trait;
+use epilogue_core::{
+    NodeId, Session, SessionState, Timestamp, Usage,
+    session::{BeginVerdict, FinishVerdict, TurnInFlight},
+};
+use rusqlite::{Connection, params};
+
+use super::{SqliteStorage, session, writer::Db};
+use crate::{
+    BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
+};
+
+fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<BeginTurnOutcome> {
+    let db = db.connection;
+    let Some(mut session) = session::read(db, &request.org, request.session)? else {
+        return Ok(BeginTurnOutcome::NoSession);
+    };
+    let number = match session.may_begin_turn(now) {
+        BeginVerdict::Begin(number) => number,
+        BeginVerdict::Busy(turn) => return Ok(BeginTurnOutcome::Busy(turn)),
+        BeginVerdict::Lapsed(deadline) => return Ok(BeginTurnOutcome::Lapsed(deadline)),
+        BeginVerdict::Over(ended) => return Ok(BeginTurnOutcome::Over(ended)),
+    };
+    session::append(db, &session, number, std::slice::from_ref(&request.message))?;
+    session.turns = number;
+    session.state = SessionState::Active {
+        turn: Some(TurnInFlight {
+            number,
+            node: request.node.clone(),
+            lease_until: request.lease_until,
+        }),
+    };
+    count(&mut session, 1, request.usage, now);
+    write(db, &session)?;
+    let history = session::last_messages(db, &session, request.history_max)?;
+    Ok(BeginTurnOutcome::Begun { session: Box::new(session), number, history })
+}
+
+fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<FinishTurnOutcome> {
+    let db = db.connection;
+    let Some(mut session) = session::read(db, &request.org, request.session)? else {
+        return Ok(FinishTurnOutcome::NoSession);
+    };
+    match session.may_finish_turn(request.number) {
+        FinishVerdict::Record => {}
+        FinishVerdict::Fenced(ended) => return Ok(FinishTurnOutcome::Fenced(ended)),
+        FinishVerdict::Superseded => return Ok(FinishTurnOutcome::Superseded),
+    }
+    session::append(db, &session, request.number, &request.messages)?;
+    session.state = SessionState::Active { turn: None };
+    count(&mut session, request.messages.len(), request.usage, now);
+    write(db, &session)?;
+    bring_forward(db, &session)?;
+    Ok(FinishTurnOutcome::Recorded(Box::new(session)))
+}
+
+/// While a turn ran, the deadline index may have been put off to the end of its lease. It must
+/// never be later than the deadline.
+fn bring_forward(db: &Connection, session: &Session) -> Result<()> {
+    let Some(deadline) = session.deadline() else { return Ok(()) };
+    db.prepare_cached(
+        "UPDATE sessions SET due_at = ?3 WHERE org_id = ?1 AND session_id = ?2 AND due_at > ?3",
+    )?
+    .execute(params![
+        session.org.as_str(),
+        session.id.0.as_bytes().as_slice(),
+        deadline.at.as_millis(),
+    ])?;
+    Ok(())
+}
+
+fn count(session: &mut Session, messages: usize, usage: Usage, now: Timestamp) {
+    let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+    session.messages = session.messages.saturating_add(messages);
+    session.usage = session.usage.plus(usage);
+    session.last_activity = session.last_activity.max(now);
+}
+
+/// Writes what a turn changes. The deadline index stays as it is: it is corrected when it comes due.
+fn write(db: &Connection, session: &Session) -> Result<()> {
+    let (turn, usage) = (session.turn_in_flight(), &session.usage);
+    db.prepare_cached(
+        "UPDATE sessions SET
+            last_activity = ?3, user_messages = ?4, total_messages = ?5, input_tokens = ?6,
+            output_tokens = ?7, prompt_tokens = ?8, model_calls = ?9, estimated = ?10,
+            messages = ?11, turns = ?12, turn_number = ?13, turn_node = ?14, turn_until = ?15
+         WHERE org_id = ?1 AND session_id = ?2",
+    )?
+    .execute(params![
+        session.org.as_str(),
+        session.id.0.as_bytes().as_slice(),
+        session.last_activity.as_millis(),
+        usage.user_messages,
+        usage.total_messages,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.prompt_tokens,
+        usage.model_calls,
+        usage.estimated,
+        session.messages,
+        session.turns,
+        turn.map(|turn| turn.number),
+        turn.map(|turn| turn.node.as_str()),
+        turn.map(|turn| turn.lease_until.as_millis()),
+    ])?;
+    Ok(())
+}
+
+/// Frees the turns of nodes that are gone, and has the timer look at their sessions at once.
+fn abandon(db: &Connection, alive: &[NodeId], now: Timestamp) -> Result<u64> {
+    let mut freed = 0;
+    for org in super::directory::org_ids(db)? {
+        let nodes: Vec<String> = db
+            .prepare_cached(
+                "SELECT DISTINCT turn_node FROM sessions
+                 WHERE org_id = ?1 AND turn_number IS NOT NULL",
+            )?
+            .query_map([org.as_str()], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for gone in nodes.iter().filter(|node| alive.iter().all(|a| a.as_str() != *node)) {
+            freed += db
+                .prepare_cached(
+                    "UPDATE sessions SET turn_number = NULL, turn_node = NULL, turn_until = NULL,
+                        due_at = min(due_at, ?3)
+                     WHERE org_id = ?1 AND turn_node = ?2 AND turn_number IS NOT NULL",
+                )?
+                .execute(params![org.as_str(), gone, now.as_millis()])?;
+        }
+    }
+    Ok(freed as u64)
+}
+
+#[async_trait]
+impl TurnStore for SqliteStorage {
+    async fn begin_turn(
+        &self,
+        request: BeginTurnRequest,
+        now: Timestamp,
+    ) -> Result<BeginTurnOutcome> {
+        self.writer.decide(move |db| begin(db, &request, now)).await
+    }
+
+    async fn finish_turn(
+        &self,
+        request: FinishTurnRequest,
+        now: Timestamp,
+    ) -> Result<FinishTurnOutcome> {
+        self.writer.decide(move |db| finish(db, &request, now)).await
+    }
+
+    async fn abandon_turns(&self, alive: &[NodeId], now: Timestamp) -> Result<u64> {
+        let alive = alive.to_vec();
+        self.writer.decide(move |db| abandon(db.connection, &alive, now)).await
+    }
+}
