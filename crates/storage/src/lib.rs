@@ -20,6 +20,8 @@ mod page;
 mod session;
 pub mod sqlite;
 mod step;
+#[cfg(test)]
+mod suites;
 mod turn;
 
 pub use activity::ActivityStore;

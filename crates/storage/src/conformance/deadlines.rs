@@ -185,3 +185,33 @@ pub async fn due_sessions_are_shared_fairly(backend: &impl Backend) -> Result<()
     assert_eq!(order, [5, 6, 7, 8, 9].map(|opened| at(opened) + IDLE), "the oldest first");
     Ok(())
 }
+
+pub async fn a_batch_of_due_sessions_holds_no_more_than_its_limit(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    for org in ["org_1", "org_2", "org_3"] {
+        world.neighbour(org).await?.opened(1).await?;
+    }
+    let batch = async |limit| {
+        Ok::<_, crate::Error>(world.store.due_sessions(at(9_000), limit).await?.len())
+    };
+    assert_eq!(batch(2).await?, 2, "though three organizations have one due");
+    assert_eq!(batch(3).await?, 3);
+    assert_eq!(batch(4).await?, 3);
+    Ok(())
+}
+
+pub async fn a_batch_of_due_sessions_is_filled_by_whoever_has_them(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    for n in 1..=4 {
+        world.opened(n).await?;
+    }
+    world.neighbour("org_2").await?;
+    world.neighbour("org_3").await?.opened(9).await?;
+    let due = world.store.due_sessions(at(9_000), 4).await?;
+    assert_eq!(due.len(), 4, "no place is kept for those who have nothing due: {due:?}");
+    Ok(())
+}

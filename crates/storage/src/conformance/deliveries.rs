@@ -212,7 +212,7 @@ pub async fn a_purge_removes_what_must_not_stay_and_nothing_else(
     let after = world.stored(session.id).await?;
     let ended = before.ended().expect("it ended").clone();
     let state = SessionState::Final { ended, finalized_at: at(20) };
-    assert_eq!(after, Session { context: Context::default(), state, ..before });
+    assert_eq!(after, Session { context: Context::default(), messages: 0, state, ..before });
     assert_eq!(world.store.messages(&world.org, session.id, 0, 10).await?, []);
     assert_eq!(world.store.visible_messages(&world.org, session.id, 0, 10).await?, []);
     let (delivery, attempts) =

@@ -17,6 +17,7 @@ use epilogue_core::{
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 use proptest::{
+    prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use tokio::{runtime::Handle, task::block_in_place};

@@ -43,7 +43,6 @@ pub async fn an_opened_session_is_found_as_it_was_given(backend: &impl Backend) 
     let world = World::new(backend).await?;
     let mut session = world.session(1);
     session.profile.max_duration = Some(Span::from_secs(7200));
-    session.messages = 1;
     session.usage.total_messages = 1;
     let greeting = replied("Hello!", START);
     let request = OpenRequest {
@@ -52,10 +51,28 @@ pub async fn an_opened_session_is_found_as_it_was_given(backend: &impl Backend) 
         admission: Admission::Free,
     };
     assert_eq!(world.store.open(request, START).await?, OpenOutcome::Opened);
-    assert_eq!(world.stored(session.id).await?, session);
+    assert_eq!(world.stored(session.id).await?, Session { messages: 1, ..session.clone() });
     let messages = world.store.messages(&world.org, session.id, 0, 10).await?;
     assert_eq!(messages.len(), 1);
     assert_eq!((messages[0].seq, messages[0].turn, &messages[0].body), (0, 0, &greeting));
+    audit(&*world.store, &world.org).await
+}
+
+pub async fn a_greeting_is_the_first_message_whether_it_was_counted_or_not(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    for (counted, n) in [(0, 1), (1, 2)] {
+        let session = Session { messages: counted, ..world.session(n) };
+        let id = session.id;
+        let greeting = Some(replied("Hello!", START));
+        let request = OpenRequest { session, greeting, admission: Admission::Free };
+        assert_eq!(world.store.open(request, START).await?, OpenOutcome::Opened);
+        assert_eq!(world.turn(id, at(1)).await?.messages, 3);
+        let messages = world.store.messages(&world.org, id, 0, 10).await?;
+        let places: Vec<_> = messages.iter().map(|message| (message.seq, message.turn)).collect();
+        assert_eq!(places, [(0, 0), (1, 1), (2, 1)]);
+    }
     audit(&*world.store, &world.org).await
 }
 

@@ -7,6 +7,7 @@ macro_rules! conformance_suite {
         $crate::conformance_cases! { $backend;
             sessions {
                 an_opened_session_is_found_as_it_was_given,
+                a_greeting_is_the_first_message_whether_it_was_counted_or_not,
                 a_session_without_a_person_or_a_deadline_is_found_too,
                 a_session_is_found_by_each_of_its_names,
                 of_several_dialects_with_one_name_the_latest_is_meant,
@@ -75,6 +76,8 @@ macro_rules! conformance_suite {
                 an_abandoned_turn_brings_the_deadline_forward,
                 a_turn_that_takes_anothers_place_brings_the_deadline_forward,
                 due_sessions_are_shared_fairly,
+                a_batch_of_due_sessions_holds_no_more_than_its_limit,
+                a_batch_of_due_sessions_is_filled_by_whoever_has_them,
             }
             steps {
                 a_done_step_is_on_record,
