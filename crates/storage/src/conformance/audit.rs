@@ -45,7 +45,7 @@ async fn the_books_balance(store: &impl Storage, org: &OrgId, rows: &[LedgerRow]
     Ok(())
 }
 
-/// What a session's rows of one kind add up to in one account, and in how many transactions.
+/// What transactions of one kind moved for a session in one account, one amount each.
 fn posted(
     rows: &[LedgerRow],
     session: &Session,
@@ -60,9 +60,9 @@ fn the_session_is_settled_once(session: &Session, rows: &[LedgerRow]) {
     let id = session.id;
     let settled = posted(rows, session, TransactionKind::Settlement, Account::Revenue);
     let released = posted(rows, session, TransactionKind::Settlement, Account::Held);
-    let held = posted(rows, session, TransactionKind::Hold, Account::Held);
+    let set_aside = posted(rows, session, TransactionKind::Hold, Account::Held);
     let hold = if session.held == MicroCredits::ZERO { vec![] } else { vec![session.held] };
-    assert_eq!(held, hold, "the hold of {id} is posted once");
+    assert_eq!(set_aside, hold, "the hold of {id} is posted once");
     match session.ended() {
         Some(ended) => {
             assert_eq!(settled, [ended.cost], "{id} has one settlement, of its cost");

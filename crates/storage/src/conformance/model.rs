@@ -426,9 +426,9 @@ async fn play<S: Storage>(store: Arc<S>, org: &str, ops: &[Op]) -> Result<()> {
 }
 
 pub async fn the_store_does_what_the_model_does(backend: &impl Backend) -> Result<()> {
-    let store = Arc::new(backend.fresh().await);
     for seed in seeds() {
         let _seed = Seed(seed);
+        let store = Arc::new(backend.fresh().await);
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let config = Config { cases: 1, failure_persistence: None, ..Config::default() };

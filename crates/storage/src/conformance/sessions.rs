@@ -25,12 +25,11 @@ async fn balance<S: Storage>(world: &World<S>) -> Result<MicroCredits> {
     world.store.balance(&world.org, Account::Balance).await
 }
 
-/// A world whose organization has this balance, below zero or not, with a hold of 10 on top.
+/// A world whose organization has this balance: granted, or if it is below zero, held away.
 async fn with_balance<B: Backend>(backend: &B, micro: i64) -> Result<World<B::Store>> {
     let world = World::new(backend).await?;
-    let (grant, key) = (MicroCredits(micro.max(0)), "opening");
     if micro > 0 {
-        assert!(world.store.grant(&world.org, key, grant, START).await?);
+        assert!(world.store.grant(&world.org, "opening", MicroCredits(micro), START).await?);
     } else if micro < 0 {
         let debt = Session { held: MicroCredits(-micro), ..world.session(1_000) };
         assert_eq!(world.open(&debt).await?, OpenOutcome::Opened);
