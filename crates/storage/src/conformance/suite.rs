@@ -174,7 +174,7 @@ macro_rules! conformance_suite {
                 of_many_grants_of_one_occasion_one_counts,
                 settlements_at_once_add_up,
             }
-            model {
+            histories {
                 the_store_does_what_the_model_does,
             }
         }
@@ -215,7 +215,7 @@ mod tests {
         include_str!("ledger.rs"),
         include_str!("lists.rs"),
         include_str!("memory.rs"),
-        include_str!("model.rs"),
+        include_str!("histories.rs"),
         include_str!("persistence.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
