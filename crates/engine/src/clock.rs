@@ -115,10 +115,10 @@ mod tests {
     #[tokio::test]
     async fn a_time_limit_drops_what_takes_longer() {
         let clock = SimClock::at(Timestamp::from_millis(0));
-        let (limited, ()) = tokio::join!(
-            within(&clock, Span::from_secs(7), std::future::pending::<()>()),
-            async { clock.advance(Span::from_secs(7)) }
-        );
+        let (limited, ()) =
+            tokio::join!(within(&clock, Span::from_secs(7), std::future::pending::<()>()), async {
+                clock.advance(Span::from_secs(7));
+            });
         assert_eq!(limited, None);
         assert_eq!(within(&clock, Span::ZERO, async { 5 }).await, Some(5));
     }

@@ -43,7 +43,7 @@ impl Ids {
 
     /// A fraction from 0 to 1, for jitter.
     pub fn fraction(&self) -> f64 {
-        self.with(|rng| rng.random())
+        self.with(Rng::random)
     }
 }
 

@@ -1,7 +1,30 @@
 //! What is done: opening, holding and ending sessions, and finishing what an end owes.
+//!
+//! One use case per file under [`session`], one durable step per file under [`step`], and one
+//! [`worker`] that runs them. The engine knows the ports it needs (models, webhooks, memory, media,
+//! wording) and none of the things behind them: it names no vendor's API and no web framework.
 
 pub mod clock;
+mod engine;
+mod error;
 pub mod ids;
+pub mod limits;
 pub mod llm;
+mod lookup;
+pub mod media;
+pub mod memory;
+pub mod metrics;
+mod query;
+pub mod records;
 pub mod secret;
+pub mod session;
+mod step;
+pub mod tool;
 pub mod webhook;
+pub mod wording;
+pub mod worker;
+
+pub use engine::{Engine, Parts};
+pub use error::{Error, Result};
+pub use limits::{Limits, StepPolicies};
+pub use query::{Health, Why};

@@ -34,7 +34,7 @@ pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
 pub use session::{
-    Admission, DueSession, OpenOutcome, OpenRequest, SessionCensus, SessionFilter, SessionName,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, SessionCensus, SessionFilter, SessionName,
     SessionStore, StateFilter,
 };
 pub use step::{

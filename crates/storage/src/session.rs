@@ -82,6 +82,15 @@ pub struct SessionFilter {
     pub opened_before: Option<Timestamp>,
 }
 
+/// What became of a request to end a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndReceipt {
+    /// The session as it is now.
+    pub session: Session,
+    /// What the request did.
+    pub outcome: EndOutcome,
+}
+
 /// The states of a session, without their facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
@@ -161,7 +170,7 @@ pub trait SessionStore: Send + Sync {
         id: SessionId,
         request: EndRequest,
         now: Timestamp,
-    ) -> Result<Option<EndOutcome>>;
+    ) -> Result<Option<EndReceipt>>;
 
     /// Sessions whose index entry is `now` or earlier, fairly from all organizations, each one's
     /// oldest first. A plain read: the decision is [`Self::end`]'s.

@@ -2,6 +2,8 @@
 
 mod openai;
 mod scripted;
+#[cfg(test)]
+mod testing;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -97,7 +99,7 @@ pub enum ModelError {
         status: u16,
         /// Seconds after which it may be tried again, if it said so.
         retry_after_s: Option<u64>,
-        /// The beginning of what it said, for the log.
+        /// What kind of error it says it is. Never its words: they may quote the prompt.
         #[source]
         source: Source,
     },

@@ -37,7 +37,8 @@ pub trait Memory: Send + Sync {
     async fn ingest(&self, conversation: Conversation) -> Result<(), MemoryError>;
 
     /// What is remembered, as text for the prompt. `None`: nothing.
-    async fn recall(&self, org: &OrgId, scope: &MemoryScope) -> Result<Option<String>, MemoryError>;
+    async fn recall(&self, org: &OrgId, scope: &MemoryScope)
+    -> Result<Option<String>, MemoryError>;
 
     /// Forgets everything of a scope. Returns how many conversations there were.
     async fn forget(&self, org: &OrgId, scope: &MemoryScope) -> Result<u64, MemoryError>;

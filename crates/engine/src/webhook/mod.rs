@@ -1,7 +1,11 @@
 //! Webhooks: how they are signed, where they may go, and what one attempt comes to.
 
-mod deliver;
+mod address;
+pub mod deliver;
 pub mod egress;
+#[cfg(test)]
+pub(crate) mod fake;
+mod resolve;
 mod sign;
 
 use async_trait::async_trait;
@@ -77,9 +81,19 @@ pub enum WebhookError {
     /// The connection could not be made, or broke.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The scheme is neither `https` nor `http`.
+    /// The scheme is not `https`, nor `http` where private addresses are allowed.
     #[error("{0} is not a scheme for webhooks")]
     Scheme(String),
+    /// A header cannot be sent as it is.
+    #[error("a header cannot be sent")]
+    Header(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl WebhookError {
+    /// The limit was reached.
+    pub(crate) const fn timeout(limit: Span) -> Self {
+        Self::Timeout { seconds: limit.as_millis().div_ceil(1000) }
+    }
 }
 
 /// Something that delivers webhooks.

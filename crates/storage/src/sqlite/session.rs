@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, Message, OrgId, Session, SessionId, StepState,
-    Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, Message, OrgId, Session, SessionId, SessionState,
+    StepState, Timestamp,
     finalization::{self, Closing},
     ledger::{self, Account},
     message::NewMessage,
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStorage, activity, ledger as books, row, session_list, writer::Db};
 use crate::{
-    Admission, DueSession, OpenOutcome, OpenRequest, Page, PageRequest, Result, SessionCensus,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, Result, SessionCensus,
     SessionFilter, SessionName, SessionStore,
 };
 
@@ -126,8 +126,8 @@ fn end(
     id: SessionId,
     request: &EndRequest,
     now: Timestamp,
-) -> Result<Option<EndOutcome>> {
-    let Some(session) = read(db.connection, org, id)? else { return Ok(None) };
+) -> Result<Option<EndReceipt>> {
+    let Some(mut session) = read(db.connection, org, id)? else { return Ok(None) };
     let outcome = match session.end(&request.cause, now) {
         EndVerdict::AlreadyEnded(ended) => EndOutcome::AlreadyEnded(ended),
         EndVerdict::NotDue { due_at } => {
@@ -135,7 +135,7 @@ fn end(
             EndOutcome::StillActive { due_at }
         }
         EndVerdict::End { reason, deadline } => {
-            let ended = close(db, &session, (reason, deadline), request, now)?;
+            let ended = close(db, &mut session, (reason, deadline), request, now)?;
             let asked = matches!(request.cause, epilogue_core::EndCause::Asked(_));
             if asked && deadline.is_some() {
                 EndOutcome::Lapsed(ended)
@@ -144,7 +144,7 @@ fn end(
             }
         }
     };
-    Ok(Some(outcome))
+    Ok(Some(EndReceipt { session, outcome }))
 }
 
 fn correct_due(db: &Connection, session: &Session, due_at: Option<Timestamp>) -> Result<()> {
@@ -160,7 +160,7 @@ fn correct_due(db: &Connection, session: &Session, due_at: Option<Timestamp>) ->
 /// Writes everything an end commits: state, settlement, steps, activity.
 fn close(
     db: &Db<'_>,
-    session: &Session,
+    session: &mut Session,
     why: (EndReason, Option<Deadline>),
     request: &EndRequest,
     now: Timestamp,
@@ -172,7 +172,13 @@ fn close(
     books::post(db, &session.org, &closing.settlement, now)?;
     owe(db, session, &closing)?;
     activity::record(db, &session.org, &closing.activity)?;
-    Ok(closing.ended)
+    let ended = closing.ended;
+    session.state = if closing.steps.is_empty() {
+        SessionState::Final { ended: ended.clone(), finalized_at: now }
+    } else {
+        SessionState::Finalizing(ended.clone())
+    };
+    Ok(ended)
 }
 
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
@@ -373,7 +379,7 @@ impl SessionStore for SqliteStorage {
         id: SessionId,
         request: EndRequest,
         now: Timestamp,
-    ) -> Result<Option<EndOutcome>> {
+    ) -> Result<Option<EndReceipt>> {
         let org = org.clone();
         self.writer.decide(move |db| end(db, &org, id, &request, now)).await
     }

@@ -1,0 +1,62 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+
+use epilogue_engine::{Engine, records::KeyHash};
+
+use crate::token::SessionTokens;
+
+/// How the API is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Origins that pages may come from: exact ones, or `*` for any.
+    pub cors_origins: Vec<String>,
+    /// Where clients reach this server.
+    pub public_url: url::Url,
+    /// The longest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// How often a key may open sessions, per minute; 0 for no limit.
+    pub opens_per_minute: u32,
+    /// How often a session may be sent messages, per minute; 0 for no limit.
+    pub messages_per_minute: u32,
+    /// How often a session's history may be read, per minute; 0 for no limit.
+    pub history_per_minute: u32,
+    /// How often a session may be ended, per minute; 0 for no limit.
+    pub ends_per_minute: u32,
+    /// The key of whoever has the data folder, good for every organization.
+    pub operator: Option<KeyHash>,
+}
+
+/// The state of every handler. A cheap handle.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    tokens: SessionTokens,
+    settings: Settings,
+}
+
+impl Api {
+    /// An API over an engine.
+    pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
+        Self { inner: Arc::new(Inner { engine, tokens, settings }) }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// Signs and reads session tokens.
+    pub fn tokens(&self) -> &SessionTokens {
+        &self.inner.tokens
+    }
+
+    /// How the API is set up.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+}

@@ -1,0 +1,162 @@
+//! The engine: its parts, and what runs in the background.
+
+use std::sync::Arc;
+
+use epilogue_core::{Agent, NodeId, OrgId, SessionId, Timestamp, session::AgentVersion};
+use epilogue_storage::Storage;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Error, Limits, Result, StepPolicies,
+    clock::SharedClock,
+    ids::Ids,
+    llm::LanguageModel,
+    media::MediaPlane,
+    memory::Memory,
+    metrics::Metrics,
+    session::{sweep::Alarm, turns::Turns},
+    tool::Toolbox,
+    webhook::WebhookSender,
+    wording::Wording,
+};
+
+/// What an engine is made of. The server picks the adapters; tests pick fakes.
+pub struct Parts {
+    /// The record.
+    pub storage: Arc<dyn Storage>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub ids: Arc<Ids>,
+    /// This process.
+    pub node: NodeId,
+    /// Who answers.
+    pub models: Arc<dyn LanguageModel>,
+    /// Who runs tools.
+    pub tools: Toolbox,
+    /// Who delivers webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
+    /// Who remembers.
+    pub memory: Arc<dyn Memory>,
+    /// Who holds media.
+    pub media: Arc<dyn MediaPlane>,
+    /// Who words webhooks.
+    pub wording: Arc<dyn Wording>,
+    /// Bounds.
+    pub limits: Limits,
+    /// When steps are tried again.
+    pub policies: StepPolicies,
+}
+
+/// Opens, holds and ends sessions. A cheap handle.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub parts: Parts,
+    pub metrics: Metrics,
+    pub turns: Turns,
+    /// Wakes the sweeper when something is due earlier than it thinks.
+    pub alarm: Alarm,
+    /// Wakes the worker when there are new steps.
+    pub new_steps: tokio::sync::Notify,
+    /// Turns and ends that run whether or not their caller is still there.
+    pub tasks: TaskTracker,
+    /// Set when nothing new is taken.
+    pub draining: CancellationToken,
+}
+
+impl Engine {
+    /// Puts an engine together. Nothing runs yet.
+    pub fn new(parts: Parts) -> Self {
+        let inner = Inner {
+            parts,
+            metrics: Metrics::new(),
+            turns: Turns::default(),
+            alarm: Alarm::default(),
+            new_steps: tokio::sync::Notify::new(),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.inner.parts.clock.now()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &SharedClock {
+        &self.inner.parts.clock
+    }
+
+    /// The source of randomness.
+    pub fn ids(&self) -> &Ids {
+        &self.inner.parts.ids
+    }
+
+    /// A new session's id, for a dialect that derives its own name from it.
+    pub fn new_session_id(&self) -> SessionId {
+        self.ids().session(self.now())
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.parts.limits
+    }
+
+    /// The figures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// The record.
+    pub(crate) fn store(&self) -> &dyn Storage {
+        &*self.inner.parts.storage
+    }
+
+    /// Takes over from processes that are gone: turns they ran are abandoned, steps they had
+    /// claimed are due again. To be called before anything runs, and harmless to repeat.
+    pub async fn recover(&self, alive: &[NodeId]) -> Result<()> {
+        let now = self.now();
+        let turns = self.store().abandon_turns(alive, now).await?;
+        let steps = self.store().release_leases(alive, now).await?;
+        if turns + steps > 0 {
+            tracing::info!(turns, steps, "took over from a process that is gone");
+        }
+        Ok(())
+    }
+
+    /// The agent a session was opened with.
+    pub(crate) async fn agent_of(&self, org: &OrgId, version: &AgentVersion) -> Result<Agent> {
+        let found = self.store().agent_version(org, version).await?;
+        found.ok_or_else(|| {
+            let source = format!("{} version {} is missing", version.id, version.version).into();
+            Error::Store(epilogue_storage::Error::Unreadable { what: "agent version", source })
+        })
+    }
+
+    /// Stops taking anything new. What runs goes on.
+    pub fn begin_drain(&self) {
+        self.inner.draining.cancel();
+    }
+
+    /// Whether nothing new is taken.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Waits until the turns and ends that run are through.
+    pub async fn drained(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    /// Cuts the turns that run: what they have is kept.
+    pub fn cut_turns(&self) {
+        self.inner.turns.cut_all();
+    }
+}

@@ -1,0 +1,205 @@
+//! Figures for the operator, in Prometheus' format. One registry per engine.
+
+use std::sync::atomic::AtomicU64;
+
+use epilogue_core::{Dialect, Span, StepKind, session::Ended, step::AttemptOutcome};
+use epilogue_storage::{CommitStats, SessionCensus, StepCensus};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDialect {
+    dialect: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByEnd {
+    dialect: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAttempt {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
+/// The figures of one engine.
+pub struct Metrics {
+    registry: Registry,
+    opened: Family<ByDialect, Counter>,
+    ended: Family<ByEnd, Counter>,
+    turns: Family<ByOutcome, Counter>,
+    attempts: Family<ByAttempt, Counter>,
+    lateness: Histogram,
+    first_token: Histogram,
+    recall_failures: Counter,
+    open: Family<ByDialect, Gauge>,
+    turns_in_flight: Gauge,
+    steps_owed: Gauge,
+    steps_parked: Gauge,
+    oldest_step: Gauge<f64, AtomicU64>,
+    commits: Gauge,
+    decisions: Gauge,
+    shed: Gauge,
+}
+
+/// What is counted at the moment of asking.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Sessions.
+    pub sessions: SessionCensus,
+    /// Steps.
+    pub steps: StepCensus,
+    /// How long the oldest owed step has been owed.
+    pub oldest_step: Span,
+    /// Commits.
+    pub commits: CommitStats,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("epilogue"),
+            opened: Family::default(),
+            ended: Family::default(),
+            turns: Family::default(),
+            attempts: Family::default(),
+            lateness: Histogram::new(exponential_buckets(0.001, 4.0, 9)),
+            first_token: Histogram::new(exponential_buckets(0.005, 2.0, 13)),
+            recall_failures: Counter::default(),
+            open: Family::default(),
+            turns_in_flight: Gauge::default(),
+            steps_owed: Gauge::default(),
+            steps_parked: Gauge::default(),
+            oldest_step: Gauge::default(),
+            commits: Gauge::default(),
+            decisions: Gauge::default(),
+            shed: Gauge::default(),
+        };
+        metrics.register_events();
+        metrics.register_levels();
+        metrics
+    }
+
+    fn register_events(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sessions_opened", "Sessions opened, by dialect", self.opened.clone());
+        registry.register(
+            "sessions_ended",
+            "Sessions ended, by dialect and reason",
+            self.ended.clone(),
+        );
+        registry.register("turns", "Turns, by outcome", self.turns.clone());
+        registry.register(
+            "step_attempts",
+            "Attempts at steps, by kind and outcome",
+            self.attempts.clone(),
+        );
+        registry.register_with_unit(
+            "expiry_lateness",
+            "How long after its deadline a session was ended by it",
+            Unit::Seconds,
+            self.lateness.clone(),
+        );
+        registry.register_with_unit(
+            "model_first_token",
+            "How long the model took to its first token",
+            Unit::Seconds,
+            self.first_token.clone(),
+        );
+        registry.register(
+            "recall_failures",
+            "Opens that went on without memory, because it was late or failed",
+            self.recall_failures.clone(),
+        );
+    }
+
+    fn register_levels(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sessions_open", "Open sessions, by dialect", self.open.clone());
+        registry.register("turns_in_flight", "Turns in flight", self.turns_in_flight.clone());
+        registry.register("steps_owed", "Steps owed or being run", self.steps_owed.clone());
+        registry.register("steps_parked", "Steps given up on", self.steps_parked.clone());
+        registry.register_with_unit(
+            "step_oldest_owed",
+            "Age of the oldest owed step",
+            Unit::Seconds,
+            self.oldest_step.clone(),
+        );
+        registry.register("store_commits", "Commits since start", self.commits.clone());
+        registry.register(
+            "store_decisions",
+            "Decisions those commits carried; divided by them, the batch size",
+            self.decisions.clone(),
+        );
+        registry.register(
+            "store_shed",
+            "Decisions turned away since start because the queue was full",
+            self.shed.clone(),
+        );
+    }
+
+    pub(crate) fn session_opened(&self, dialect: &Dialect) {
+        self.opened.get_or_create(&ByDialect { dialect: dialect.to_string() }).inc();
+    }
+
+    pub(crate) fn session_ended(&self, dialect: &Dialect, ended: &Ended) {
+        let dialect = dialect.to_string();
+        self.ended.get_or_create(&ByEnd { dialect, reason: ended.reason.as_str() }).inc();
+        if let Some(deadline) = ended.deadline {
+            self.lateness.observe(ended.at.since(deadline.at).as_secs_f64());
+        }
+    }
+
+    pub(crate) fn turn_finished(&self, outcome: &'static str) {
+        self.turns.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub(crate) fn step_attempted(&self, kind: StepKind, outcome: AttemptOutcome) {
+        let labels = ByAttempt { kind: kind.as_str(), outcome: outcome.as_str() };
+        self.attempts.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn first_token(&self, after: Span) {
+        self.first_token.observe(after.as_secs_f64());
+    }
+
+    pub(crate) fn recall_failed(&self) {
+        self.recall_failures.inc();
+    }
+
+    /// All figures as text.
+    pub fn encode(&self, now: &Snapshot) -> String {
+        let level = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.open.clear();
+        for (dialect, count) in &now.sessions.open {
+            let labels = ByDialect { dialect: dialect.to_string() };
+            self.open.get_or_create(&labels).set(level(*count));
+        }
+        self.turns_in_flight.set(level(now.sessions.turns));
+        self.steps_owed.set(level(now.steps.owed));
+        self.steps_parked.set(level(now.steps.parked));
+        self.oldest_step.set(now.oldest_step.as_secs_f64());
+        self.commits.set(level(now.commits.commits));
+        self.decisions.set(level(now.commits.decisions));
+        self.shed.set(level(now.commits.shed));
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

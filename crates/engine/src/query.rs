@@ -1,0 +1,125 @@
+//! Questions that change nothing: how the server is, and why a session ended.
+
+use epilogue_core::{
+    OrgId, Session, SessionId, SessionState, Span, Timestamp,
+    event::Activity,
+    finalization::{self, Planned},
+    reason::Deadline,
+};
+use epilogue_storage::{PageRequest, SessionName};
+
+use crate::{Engine, Result, metrics::Snapshot};
+
+/// How many entries of the activity log an explanation carries.
+const ACTIVITY_MAX: u32 = 50;
+
+/// How the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the store answers.
+    pub store: Result<(), String>,
+    /// How long the oldest owed step has been owed, if that is longer than it should be.
+    pub stuck: Option<Span>,
+    /// How many steps are parked.
+    pub parked: u64,
+    /// Whether the server is shutting down.
+    pub draining: bool,
+}
+
+impl Health {
+    /// Whether it should be sent work.
+    pub const fn is_ready(&self) -> bool {
+        self.store.is_ok() && !self.draining
+    }
+}
+
+/// Why a session ended, or why it has not.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// The session.
+    pub session: Session,
+    /// The whole answer in one sentence.
+    pub sentence: String,
+    /// The deadline that applies, while it is open.
+    pub deadline: Option<Deadline>,
+    /// What the log says of it, latest first.
+    pub activity: Vec<Activity>,
+}
+
+impl Engine {
+    /// How the server is.
+    pub async fn health(&self) -> Health {
+        let snapshot = self.snapshot().await;
+        let stuck = snapshot.as_ref().ok().map(|s| s.oldest_step);
+        Health {
+            parked: snapshot.as_ref().map_or(0, |s| s.steps.parked),
+            stuck: stuck.filter(|age| *age > self.limits().stuck_after),
+            store: snapshot.map(drop).map_err(|error| error.to_string()),
+            draining: self.is_draining(),
+        }
+    }
+
+    /// What is counted at this moment.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let sessions = self.store().session_census().await?;
+        let steps = self.store().step_census().await?;
+        let now = self.now();
+        let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
+        Ok(Snapshot { sessions, steps, oldest_step, commits: self.store().commit_stats() })
+    }
+
+    /// What a session owes or does not owe at its end, and why not.
+    pub async fn plan_of(&self, session: &Session) -> Result<Vec<Planned>> {
+        let agent = self.agent_of(&session.org, &session.agent).await?;
+        Ok(finalization::plan(session, &agent))
+    }
+
+    /// Why a session ended. `None`: this organization has no such session.
+    pub async fn why(&self, org: &OrgId, id: SessionId) -> Result<Option<Why>> {
+        let Some(session) = self.find(org, &SessionName::Id(id)).await? else { return Ok(None) };
+        let page = PageRequest::first(ACTIVITY_MAX);
+        let activity = self.store().list_activity(org, Some(id), &page).await?.items;
+        let sentence = sentence(&session, self.now());
+        Ok(Some(Why { deadline: session.deadline(), sentence, activity, session }))
+    }
+}
+
+fn sentence(session: &Session, now: Timestamp) -> String {
+    match (&session.state, session.deadline()) {
+        (SessionState::Active { turn: Some(turn) }, _) => {
+            format!("It is open, and turn {} is running.", turn.number)
+        }
+        (SessionState::Active { turn: None }, Some(deadline)) if deadline.at <= now => format!(
+            "It is past its {} deadline of {} and is about to be ended.",
+            deadline.kind.reason().as_str(),
+            deadline.at
+        ),
+        (SessionState::Active { turn: None }, Some(deadline)) => format!(
+            "It is open; it was last active at {} and ends by itself at {} ({}).",
+            session.last_activity,
+            deadline.at,
+            deadline.kind.reason().as_str()
+        ),
+        (SessionState::Active { turn: None }, None) => {
+            "It is open and never ends by itself.".to_owned()
+        }
+        (SessionState::Finalizing(ended) | SessionState::Final { ended, .. }, _) => {
+            let why = match ended.deadline {
+                Some(deadline) => format!(
+                    ": its last activity was at {}, so its deadline was {}, and it was ended {} ms \
+                     after that",
+                    session.last_activity,
+                    deadline.at,
+                    ended.at.since(deadline.at).as_millis()
+                ),
+                None => String::new(),
+            };
+            format!(
+                "It ended at {} for the reason `{}`{why}. It cost {} credits.",
+                ended.at,
+                ended.reason.as_str(),
+                ended.cost
+            )
+        }
+    }
+}

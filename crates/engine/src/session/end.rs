@@ -1,0 +1,62 @@
+//! Ending a session: the one way, for callers, agents, timers, operators and lost connections.
+
+use epilogue_core::{EndCause, EndRequest, OrgId, SessionId};
+use epilogue_storage::{EndReceipt, SessionName};
+
+use crate::{Engine, Error, Result, session::turns::Cut};
+
+impl Engine {
+    /// Ends a session and owes it its finalization. `None`: this organization has no such session.
+    ///
+    /// Runs to its end whether or not the caller waits for it. Ready when the end is on disk; no
+    /// step is awaited.
+    pub async fn end(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        request: EndRequest,
+    ) -> Result<Option<EndReceipt>> {
+        let (engine, org) = (self.clone(), org.clone());
+        let ending = async move { engine.end_now(&org, id, request).await };
+        self.inner.tasks.spawn(ending).await.map_err(Error::from)?
+    }
+
+    async fn end_now(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        request: EndRequest,
+    ) -> Result<Option<EndReceipt>> {
+        if request.cause == EndCause::Due && !self.is_due(org, id).await? {
+            // Nothing to cut: the store only corrects the deadline index.
+            return self.decide_end(org, id, request).await;
+        }
+        // No turn begins from here on until the end is decided; the one in flight keeps what it has.
+        let ending = self.inner.turns.hold_for_end(id, Cut::Ended);
+        ending.settled(self.clock(), self.limits().turn_settle).await;
+        self.decide_end(org, id, request).await
+    }
+
+    async fn is_due(&self, org: &OrgId, id: SessionId) -> Result<bool> {
+        let session = self.store().find(org, &SessionName::Id(id)).await?;
+        Ok(session.is_some_and(|session| session.lapsed(self.now()).is_some()))
+    }
+
+    async fn decide_end(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        request: EndRequest,
+    ) -> Result<Option<EndReceipt>> {
+        let receipt = self.store().end(org, id, request, self.now()).await?;
+        let new = receipt.as_ref().filter(|receipt| receipt.outcome.is_new());
+        if let Some((receipt, ended)) = new.and_then(|r| Some((r, r.outcome.ended()?))) {
+            self.inner.new_steps.notify_one();
+            self.inner.metrics.session_ended(&receipt.session.dialect, ended);
+            tracing::info!(
+                %org, session = %id, reason = ended.reason.as_str(), cost = %ended.cost, "ended"
+            );
+        }
+        Ok(receipt)
+    }
+}

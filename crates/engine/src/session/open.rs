@@ -1,0 +1,173 @@
+//! Opening a session.
+
+use std::collections::BTreeMap;
+
+use epilogue_core::{
+    Agent, AgentId, Dialect, MicroCredits, OrgId, Person, Profile, Role, Session, SessionId,
+    SessionState, Usage,
+    agent::AgentKind,
+    message::NewMessage,
+    session::{AgentVersion, Context},
+};
+use epilogue_storage::{Admission, OpenOutcome, OpenRequest};
+use serde_json::Value;
+
+use crate::{Engine, Error, clock::within};
+
+/// A session to be opened.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The tenant.
+    pub org: OrgId,
+    /// Its identity, from [`Engine::new_session_id`].
+    pub id: SessionId,
+    /// Which API opens it.
+    pub dialect: Dialect,
+    /// Its name in that API.
+    pub dialect_id: String,
+    /// With which agent.
+    pub agent: AgentId,
+    /// What the agent must be able to do.
+    pub kind: AgentKind,
+    /// The API's own profile; the agent may set its own times.
+    pub profile: Profile,
+    /// Who the agent talks to, if the client says so.
+    pub person: Option<Person>,
+    /// The client's own data.
+    pub metadata: Value,
+    /// Values for the prompt's template variables.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A session that is open.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// Its agent.
+    pub agent: Agent,
+    /// What the agent says first.
+    pub greeting: Option<String>,
+}
+
+/// Why a session was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The organization has no such agent.
+    #[error("no such agent")]
+    NoAgent,
+    /// The agent cannot do what the API is for.
+    #[error("the agent is of another kind")]
+    WrongKind,
+    /// The organization has too few credits.
+    #[error("insufficient credits")]
+    InsufficientCredits {
+        /// What it has.
+        balance: MicroCredits,
+    },
+    /// The API already has a session of that name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// Our fault.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+impl From<epilogue_storage::Error> for OpenError {
+    fn from(error: epilogue_storage::Error) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl Engine {
+    /// Opens a session: recalls what is remembered of the person, sets credits aside, greets.
+    pub async fn open(&self, request: OpenSession) -> Result<Opened, OpenError> {
+        if self.is_draining() {
+            return Err(Error::Draining.into());
+        }
+        let found = self.store().agent(&request.org, &request.agent).await?;
+        let (version, agent) = found.ok_or(OpenError::NoAgent)?;
+        if agent.kind != request.kind {
+            return Err(OpenError::WrongKind);
+        }
+        let admission = self.admission(&request.org).await?;
+        let recalled = self.recall(&request, &agent).await;
+        let (session, greeting) = self.draft(request, version, &agent, recalled);
+        let open = OpenRequest { session: session.clone(), greeting: greeting.clone(), admission };
+        match self.store().open(open, self.now()).await? {
+            OpenOutcome::Opened => {}
+            OpenOutcome::InsufficientCredits { balance } => {
+                return Err(OpenError::InsufficientCredits { balance });
+            }
+            OpenOutcome::NameTaken => return Err(OpenError::NameTaken),
+        }
+        if let Some(deadline) = session.deadline() {
+            self.inner.alarm.due_at(deadline.at);
+        }
+        self.inner.metrics.session_opened(&session.dialect);
+        tracing::info!(org = %session.org, session = %session.id, dialect = %session.dialect, "opened");
+        Ok(Opened { session, agent, greeting: greeting.map(|message| message.content) })
+    }
+
+    async fn admission(&self, org: &OrgId) -> Result<Admission, OpenError> {
+        let organization = self.store().organization(org).await?;
+        Ok(match organization {
+            Some(organization) if organization.metered => {
+                Admission::Credits { grace: organization.grace }
+            }
+            _ => Admission::Free,
+        })
+    }
+
+    /// What is remembered of the person. Late or failing memory never fails an open.
+    async fn recall(&self, request: &OpenSession, agent: &Agent) -> Option<String> {
+        let person = request.person.as_ref().filter(|_| agent.memory)?;
+        let scope = person.memory_scope(&agent.id);
+        let recall = self.inner.parts.memory.recall(&request.org, &scope);
+        match within(&**self.clock(), self.limits().recall, recall).await {
+            Some(Ok(recalled)) => recalled,
+            Some(Err(error)) => {
+                self.inner.metrics.recall_failed();
+                tracing::warn!(error = &error as &dyn std::error::Error, "memory was not recalled");
+                None
+            }
+            None => {
+                self.inner.metrics.recall_failed();
+                tracing::warn!(limit = ?self.limits().recall, "memory came too late for an open");
+                None
+            }
+        }
+    }
+
+    fn draft(
+        &self,
+        request: OpenSession,
+        agent_version: AgentVersion,
+        agent: &Agent,
+        recalled: Option<String>,
+    ) -> (Session, Option<NewMessage>) {
+        let now = self.now();
+        let greeting = agent.greeting.as_ref().filter(|text| !text.is_empty());
+        let greeting = greeting.map(|text| NewMessage::text(Role::Assistant, text.clone(), now));
+        let messages = u32::from(greeting.is_some());
+        let session = Session {
+            org: request.org,
+            id: request.id,
+            dialect: request.dialect,
+            dialect_id: request.dialect_id,
+            agent: agent_version,
+            person: request.person,
+            profile: request.profile.for_agent(agent),
+            context: Context { metadata: request.metadata, variables: request.variables, recalled },
+            opened_at: now,
+            last_activity: now,
+            last_seen: now,
+            usage: Usage { total_messages: messages, ..Usage::default() },
+            held: agent.hold(),
+            messages,
+            turns: 0,
+            state: SessionState::Active { turn: None },
+        };
+        (session, greeting)
+    }
+}

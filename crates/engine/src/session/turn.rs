@@ -1,0 +1,259 @@
+//! Taking a turn: a user message and everything the agent does until it is silent again.
+
+use epilogue_core::{
+    OrgId, Role, Session, SessionId, Span, Usage, message::CONTEXT_ITEMS_MAX, message::NewMessage,
+    reason::Deadline, session::Ended,
+};
+use epilogue_storage::{BeginTurnOutcome, BeginTurnRequest, FinishTurnRequest};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Engine, Error,
+    llm::tokens,
+    session::{
+        turn_run::TurnRun,
+        turns::{Patience, Place, Refused},
+    },
+};
+
+/// How many events wait for a slow reader before the turn waits too.
+const EVENTS_MAX: usize = 64;
+
+/// How much longer than a turn may take its node is believed.
+const LEASE_SLACK: Span = Span::from_secs(30);
+
+/// A message from the person.
+#[derive(Clone, Debug)]
+pub struct TurnRequest {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// What the person said. The dialect has checked its length.
+    pub message: String,
+    /// What to do if a turn is running.
+    pub when_busy: WhenBusy,
+}
+
+/// What to do with a message while a turn is running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// Wait, in order.
+    #[default]
+    Wait,
+    /// Refuse.
+    Reject,
+    /// Cut the turn that runs, then take the place after whoever waits already.
+    Interrupt,
+}
+
+/// A turn that has begun: the message is in the transcript, the reply is on its way.
+#[derive(Debug)]
+pub struct TurnStream {
+    /// Who answers.
+    pub agent_name: String,
+    /// What happens. Ends with exactly one `Completed` or `Failed`. Dropping it cuts the turn.
+    pub events: mpsc::Receiver<TurnEvent>,
+}
+
+/// What happens in a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnEvent {
+    /// More of the reply.
+    Text(String),
+    /// A tool is being called.
+    ToolStarted {
+        /// Which.
+        name: String,
+    },
+    /// It has answered, or failed; the agent has been told which.
+    ToolFinished {
+        /// Which.
+        name: String,
+    },
+    /// The turn is complete, and on disk.
+    Completed {
+        /// What it used.
+        usage: TurnUsage,
+        /// The agent has said goodbye.
+        finish: bool,
+    },
+    /// The turn failed or was cut. What the person received is kept.
+    Failed(TurnFailure),
+}
+
+/// What one turn used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnUsage {
+    /// Tokens of the person's message.
+    pub input_tokens: u64,
+    /// Tokens of the reply.
+    pub output_tokens: u64,
+}
+
+/// Why a turn did not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TurnFailure {
+    /// The model failed; the log says how.
+    #[error("The agent could not answer. Please try again.")]
+    Model,
+    /// The agent went back to its tools too often.
+    #[error("The agent could not find an answer. Please try again.")]
+    ToolLoop,
+    /// It took too long.
+    #[error("The agent took too long to answer. Please try again.")]
+    TooLong,
+    /// The session ended.
+    #[error("The conversation has ended.")]
+    SessionEnded,
+    /// Another message came and was not to wait.
+    #[error("The answer was interrupted by another message.")]
+    Interrupted,
+    /// The server stops.
+    #[error("The server is restarting. Please try again.")]
+    ShuttingDown,
+    /// The reply could not be made durable.
+    #[error("The answer could not be saved. Please try again.")]
+    Store,
+}
+
+impl TurnFailure {
+    /// The word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model_failed",
+            Self::ToolLoop => "tool_loop",
+            Self::TooLong => "too_long",
+            Self::SessionEnded => "session_ended",
+            Self::Interrupted => "interrupted",
+            Self::ShuttingDown => "shutting_down",
+            Self::Store => "store_failed",
+        }
+    }
+}
+
+/// Why a turn did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// This organization has no such session.
+    #[error("no such session")]
+    NoSession,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Over(Ended),
+    /// A deadline has passed, though nobody has ended the session yet.
+    #[error("the session has expired")]
+    Lapsed(Deadline),
+    /// A turn is running, and the message was not to wait.
+    #[error("a turn is running")]
+    Busy,
+    /// Too many messages wait, or this one waited too long.
+    #[error("too many messages are waiting")]
+    Overrun,
+    /// Our fault.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+impl From<epilogue_storage::Error> for TurnError {
+    fn from(error: epilogue_storage::Error) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl Engine {
+    /// Takes a turn. Ready when the person's message is on disk, or it is clear that it will not be.
+    ///
+    /// A caller that goes away while it waits in line is forgotten; once its turn has begun, it is
+    /// carried through whether or not the caller is still there.
+    pub async fn turn(&self, request: TurnRequest) -> Result<TurnStream, TurnError> {
+        if self.is_draining() {
+            return Err(Error::Draining.into());
+        }
+        let limits = self.limits();
+        let patience = Patience {
+            wait: request.when_busy != WhenBusy::Reject,
+            interrupt: request.when_busy == WhenBusy::Interrupt,
+            wait_max: limits.turn_wait,
+            waiting_max: limits.turns_waiting_max,
+        };
+        let place = self.inner.turns.enter(request.session, patience, self.clock()).await;
+        let place = place.map_err(|refused| match refused {
+            Refused::Busy => TurnError::Busy,
+            Refused::TooManyWaiting | Refused::WaitedTooLong => TurnError::Overrun,
+        })?;
+        let (begun, begins) = oneshot::channel();
+        let engine = self.clone();
+        self.inner.tasks.spawn(async move { engine.take_turn(request, place, begun).await });
+        // The sender is only dropped unused by a panic, which the runtime has reported.
+        begins.await.unwrap_or_else(|_| Err(Error::Draining.into()))
+    }
+
+    async fn take_turn(
+        &self,
+        request: TurnRequest,
+        place: Place,
+        begun: oneshot::Sender<Result<TurnStream, TurnError>>,
+    ) {
+        match self.begin_turn(request, place).await {
+            Ok((run, stream)) => {
+                // A caller that is gone by now drops the stream, and the turn finds out.
+                let _ = begun.send(Ok(stream));
+                run.run().await;
+            }
+            Err(error) => {
+                let _ = begun.send(Err(error));
+            }
+        }
+    }
+
+    async fn begin_turn(
+        &self,
+        request: TurnRequest,
+        place: Place,
+    ) -> Result<(TurnRun, TurnStream), TurnError> {
+        let now = self.now();
+        let input_tokens = u64::from(tokens::count(&request.message));
+        let usage = Usage { user_messages: 1, total_messages: 1, input_tokens, ..Usage::default() };
+        let begin = BeginTurnRequest {
+            org: request.org,
+            session: request.session,
+            node: self.inner.parts.node.clone(),
+            lease_until: now + self.limits().turn_max + LEASE_SLACK,
+            message: NewMessage::text(Role::User, request.message, now),
+            usage,
+            history_max: u32::try_from(CONTEXT_ITEMS_MAX).unwrap_or(u32::MAX),
+        };
+        let (session, number, history) = match self.store().begin_turn(begin, now).await? {
+            BeginTurnOutcome::Begun { session, number, history } => (*session, number, history),
+            BeginTurnOutcome::Busy(_) => return Err(TurnError::Busy),
+            BeginTurnOutcome::Lapsed(deadline) => return Err(TurnError::Lapsed(deadline)),
+            BeginTurnOutcome::Over(ended) => return Err(TurnError::Over(ended)),
+            BeginTurnOutcome::NoSession => return Err(TurnError::NoSession),
+        };
+        let agent = match self.agent_of(&session.org, &session.agent).await {
+            Ok(agent) => agent,
+            Err(error) => return Err(self.give_up(&session, number, error).await),
+        };
+        let (events, stream) = mpsc::channel(EVENTS_MAX);
+        let stream = TurnStream { agent_name: agent.name.clone(), events: stream };
+        let run = TurnRun::new(self.clone(), session, agent, number, history, input_tokens, events);
+        Ok((run.at(place), stream))
+    }
+
+    /// Frees the place of a turn that has begun and cannot go on.
+    async fn give_up(&self, session: &Session, number: u32, error: Error) -> TurnError {
+        let finish = FinishTurnRequest {
+            org: session.org.clone(),
+            session: session.id,
+            number,
+            messages: Vec::new(),
+            usage: Usage::default(),
+        };
+        match self.store().finish_turn(finish, self.now()).await {
+            Ok(_) => error.into(),
+            // The turn's lease will run out by itself; the fault behind both is reported.
+            Err(worse) => worse.into(),
+        }
+    }
+}

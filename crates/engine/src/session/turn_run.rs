@@ -1,0 +1,422 @@
+//! One turn while it runs: the model, its tools, and what is kept when it is cut.
+
+use std::ops::ControlFlow;
+
+use epilogue_core::{
+    Agent, EndReason, EndRequest, Message, MicroCredits, Role, Session, Usage,
+    agent::OnCreditsExhausted,
+    ledger::{self, Account},
+    message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
+    profile::AgentFinish,
+};
+use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
+use futures::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::{
+    TurnEvent, TurnFailure, TurnUsage,
+    turns::{Cut, Place},
+};
+use crate::{
+    Engine,
+    clock::{Sleep, within},
+    llm::{ModelError, ModelEvent, ModelRequest, ModelUsage, ToolDefinition, tokens},
+    tool::Toolbox,
+};
+
+/// The built-in tools by which an agent says goodbye. All mean the same.
+const FINISH_TOOLS: [&str; 3] = ["end_chat", "finishTheConversation", "endConversation"];
+
+/// What the model hears of a call that was cut.
+const CALL_CUT: &str = "The call was cut before it had a result.";
+
+/// How often writing down a finished turn is tried when the store is overloaded.
+const FINISH_ATTEMPTS: u32 = 5;
+
+/// What ended one answer of the model.
+struct Reply {
+    text: String,
+    calls: Vec<ToolCall>,
+    usage: Option<ModelUsage>,
+    /// Why it is incomplete, if it is.
+    broken: Option<Broken>,
+}
+
+/// Why a turn stops before it is complete.
+enum Broken {
+    Cut(Cut),
+    Model,
+    ToolLoop,
+}
+
+impl Broken {
+    const fn failure(&self) -> TurnFailure {
+        match self {
+            Self::Model => TurnFailure::Model,
+            Self::ToolLoop => TurnFailure::ToolLoop,
+            Self::Cut(Cut::Ended) => TurnFailure::SessionEnded,
+            Self::Cut(Cut::Interrupted | Cut::ReaderGone) => TurnFailure::Interrupted,
+            Self::Cut(Cut::TooLong) => TurnFailure::TooLong,
+            Self::Cut(Cut::ShuttingDown) => TurnFailure::ShuttingDown,
+        }
+    }
+}
+
+/// A turn while it runs.
+pub(crate) struct TurnRun {
+    engine: Engine,
+    session: Session,
+    agent: Agent,
+    number: u32,
+    history: Vec<Message>,
+    /// What the turn adds to the transcript.
+    added: Vec<NewMessage>,
+    usage: Usage,
+    input_tokens: u64,
+    finish: bool,
+    events: mpsc::Sender<TurnEvent>,
+    place: Option<Place>,
+    time_is_up: Sleep,
+}
+
+impl TurnRun {
+    pub fn new(
+        engine: Engine,
+        session: Session,
+        agent: Agent,
+        number: u32,
+        history: Vec<Message>,
+        input_tokens: u64,
+        events: mpsc::Sender<TurnEvent>,
+    ) -> Self {
+        let time_is_up = engine.clock().sleep(engine.limits().turn_max);
+        Self {
+            engine,
+            session,
+            agent,
+            number,
+            history,
+            added: Vec::new(),
+            usage: Usage::default(),
+            input_tokens,
+            finish: false,
+            events,
+            place: None,
+            time_is_up,
+        }
+    }
+
+    /// Holds the session's place until the turn is over.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Runs the turn, writes it down, tells the reader, and ends the session if that is due.
+    pub async fn run(mut self) {
+        let broken = self.converse().await;
+        let recorded = self.record().await;
+        let event = match (recorded, broken) {
+            (Err(failure), _) => TurnEvent::Failed(failure),
+            (Ok(_), Some(broken)) => TurnEvent::Failed(broken.failure()),
+            (Ok(session), None) => {
+                self.session = session;
+                self.finish |= self.credits_are_out().await;
+                let output_tokens = self.usage.output_tokens;
+                let usage = TurnUsage { input_tokens: self.input_tokens, output_tokens };
+                TurnEvent::Completed { usage, finish: self.finish }
+            }
+        };
+        let outcome = match &event {
+            TurnEvent::Failed(failure) => failure.as_str(),
+            _ => "completed",
+        };
+        self.engine.metrics().turn_finished(outcome);
+        // The place is free before the reader hears of it, so that its next message never waits.
+        drop(self.place.take());
+        let completed = matches!(event, TurnEvent::Completed { .. });
+        let _ = within(
+            &**self.engine.clock(),
+            self.engine.limits().reader_stall,
+            self.events.send(event),
+        )
+        .await;
+        if completed && self.finish {
+            self.end_session().await;
+        }
+    }
+
+    /// Talks to the model until it is silent. `None`: the turn is complete.
+    async fn converse(&mut self) -> Option<Broken> {
+        for _ in 0..=self.engine.limits().tool_rounds_max {
+            let reply = self.answer().await;
+            if let ControlFlow::Break(broken) = self.take(reply).await {
+                return broken;
+            }
+        }
+        tracing::warn!(session = %self.session.id, "an agent went back to its tools too often");
+        Some(Broken::ToolLoop)
+    }
+
+    /// One answer of the model, passed on as it comes.
+    async fn answer(&mut self) -> Reply {
+        let mut reply = Reply { text: String::new(), calls: Vec::new(), usage: None, broken: None };
+        let asked_at = self.engine.now();
+        let models = self.engine.inner.parts.models.clone();
+        let asking = models.stream(self.request());
+        let mut stream = match self.unless_cut(asking).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return broken_by(reply, &self.session, &error),
+            Err(cut) => return Reply { broken: Some(Broken::Cut(cut)), ..reply },
+        };
+        self.engine.metrics().first_token(self.engine.now().since(asked_at));
+        loop {
+            match self.unless_cut(stream.next()).await {
+                Ok(Some(Ok(ModelEvent::Text(text)))) => {
+                    reply.text.push_str(&text);
+                    if let Err(cut) = self.tell(TurnEvent::Text(text)).await {
+                        return Reply { broken: Some(Broken::Cut(cut)), ..reply };
+                    }
+                }
+                Ok(Some(Ok(ModelEvent::ToolCall(call)))) => reply.calls.push(call),
+                Ok(Some(Ok(ModelEvent::End { usage }))) => return Reply { usage, ..reply },
+                Ok(Some(Err(error))) => return broken_by(reply, &self.session, &error),
+                Ok(None) => return broken_by(reply, &self.session, &ModelError::Incomplete),
+                Err(cut) => return Reply { broken: Some(Broken::Cut(cut)), ..reply },
+            }
+        }
+    }
+
+    fn request(&self) -> ModelRequest {
+        let added = self.added.iter().zip(self.session.messages..).map(|(body, seq)| Message {
+            seq,
+            turn: self.number,
+            body: body.clone(),
+        });
+        let transcript: Vec<_> = self.history.iter().cloned().chain(added).collect();
+        ModelRequest {
+            model: self.agent.model.clone(),
+            system: self.instructions(),
+            messages: context_window(&transcript, CONTEXT_ITEMS_MAX).to_vec(),
+            tools: self.tools(),
+            answer: None,
+        }
+    }
+
+    /// The agent's prompt with its variables filled in once, then what is remembered.
+    fn instructions(&self) -> String {
+        let context = &self.session.context;
+        let mut prompt = super::prompt::fill_in(&self.agent.prompt, &context.variables);
+        if let Some(recalled) = &context.recalled {
+            prompt.push_str("\n\n");
+            prompt.push_str(recalled);
+        }
+        prompt
+    }
+
+    fn tools(&self) -> Vec<ToolDefinition> {
+        let mut tools = Toolbox::definitions(&self.agent.tools);
+        if self.agent.may_finish {
+            tools.push(ToolDefinition {
+                name: FINISH_TOOLS[0].to_owned(),
+                description: "Ends the conversation. Call it when the person has said goodbye or \
+                              everything is settled."
+                    .to_owned(),
+                parameters: serde_json::json!({ "type": "object", "properties": {} }),
+            });
+        }
+        tools
+    }
+
+    /// Takes an answer into the transcript and runs the tools it calls.
+    async fn take(&mut self, mut reply: Reply) -> ControlFlow<Option<Broken>> {
+        self.count(&reply);
+        reply.calls.truncate(self.engine.limits().tool_calls_max);
+        if reply.broken.is_some() {
+            // Its calls were never run: an answer that broke off keeps only what was received.
+            reply.calls.clear();
+        }
+        let (finishing, calls): (Vec<_>, Vec<_>) =
+            reply.calls.iter().cloned().partition(|call| is_finish(&call.name));
+        self.finish |= self.agent.may_finish && !finishing.is_empty();
+        if calls.is_empty() && reply.text.is_empty() && self.finish {
+            reply.text = self.farewell().await;
+        }
+        let mut said = NewMessage::text(Role::Assistant, reply.text, self.engine.now());
+        said.tokens = reply.usage.map(|u| u32::try_from(u.completion_tokens).unwrap_or(u32::MAX));
+        said.cut = reply.broken.is_some();
+        said.tool_calls.clone_from(&calls);
+        if !said.content.is_empty() || !calls.is_empty() {
+            self.usage.total_messages += u32::from(said.is_visible());
+            self.added.push(said);
+        }
+        if reply.broken.is_some() || calls.is_empty() {
+            return ControlFlow::Break(reply.broken);
+        }
+        match self.run_tools(calls).await {
+            Some(cut) => ControlFlow::Break(Some(Broken::Cut(cut))),
+            None if self.finish => ControlFlow::Break(None),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// What the agent says when it finishes without words of its own.
+    async fn farewell(&mut self) -> String {
+        let farewell = self.agent.farewell.clone().unwrap_or_default();
+        if !farewell.is_empty() {
+            // A reader that is gone by now misses nothing that is not in the transcript.
+            let _ = self.events.send(TurnEvent::Text(farewell.clone())).await;
+        }
+        farewell
+    }
+
+    /// Adds what an answer used, counted here where the endpoint does not say.
+    fn count(&mut self, reply: &Reply) {
+        if reply.broken.is_some() && reply.text.is_empty() && reply.usage.is_none() {
+            return;
+        }
+        let used = reply.usage.unwrap_or_else(|| {
+            self.usage.estimated = true;
+            tokens::estimate(&self.request(), &reply.text, &reply.calls)
+        });
+        self.usage.model_calls += 1;
+        self.usage.prompt_tokens += used.prompt_tokens;
+        self.usage.output_tokens += used.completion_tokens;
+    }
+
+    /// Runs tools one after the other. Every call gets a result, so that the transcript stays valid
+    /// for replay, even when the turn is cut between them.
+    async fn run_tools(&mut self, calls: Vec<ToolCall>) -> Option<Cut> {
+        let mut cut = None;
+        for call in calls {
+            let result = match cut {
+                Some(_) => CALL_CUT.to_owned(),
+                None => match self.run_tool(&call).await {
+                    Ok(result) => result,
+                    Err(why) => {
+                        cut = Some(why);
+                        CALL_CUT.to_owned()
+                    }
+                },
+            };
+            let mut message = NewMessage::text(Role::Tool, result, self.engine.now());
+            message.tool_call_id = Some(call.id);
+            self.added.push(message);
+        }
+        cut
+    }
+
+    async fn run_tool(&mut self, call: &ToolCall) -> Result<String, Cut> {
+        self.tell(TurnEvent::ToolStarted { name: call.name.clone() }).await?;
+        let spec = self.agent.tools.iter().find(|tool| tool.name == call.name).cloned();
+        let result = match spec {
+            Some(spec) => {
+                let engine = self.engine.clone();
+                let calling =
+                    async move { engine.inner.parts.tools.call(&spec, &call.arguments).await };
+                self.unless_cut(calling).await?.text
+            }
+            None => format!("There is no tool called {}.", call.name),
+        };
+        self.tell(TurnEvent::ToolFinished { name: call.name.clone() }).await?;
+        Ok(result)
+    }
+
+    /// Waits for something unless the turn is cut first.
+    async fn unless_cut<F: Future>(&mut self, work: F) -> Result<F::Output, Cut> {
+        let running = self.place.as_ref().map(|place| place.running.clone()).unwrap_or_default();
+        tokio::select! {
+            biased;
+            why = running.cut_down() => Err(why),
+            () = self.events.closed() => Err(Cut::ReaderGone),
+            () = &mut self.time_is_up => Err(Cut::TooLong),
+            output = work => Ok(output),
+        }
+    }
+
+    /// Tells the reader, waiting for a slow one within bounds.
+    async fn tell(&mut self, event: TurnEvent) -> Result<(), Cut> {
+        let (events, clock) = (self.events.clone(), self.engine.clock().clone());
+        let stall = self.engine.limits().reader_stall;
+        let sending = async move { within(&*clock, stall, events.send(event)).await };
+        match self.unless_cut(sending).await? {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(Cut::ReaderGone),
+        }
+    }
+
+    /// Writes the turn down.
+    async fn record(&mut self) -> Result<Session, TurnFailure> {
+        let request = FinishTurnRequest {
+            org: self.session.org.clone(),
+            session: self.session.id,
+            number: self.number,
+            messages: std::mem::take(&mut self.added),
+            usage: self.usage,
+        };
+        let mut wait = epilogue_core::Span::from_millis(20);
+        for _ in 0..FINISH_ATTEMPTS {
+            match self.engine.store().finish_turn(request.clone(), self.engine.now()).await {
+                Ok(FinishTurnOutcome::Recorded(session)) => return Ok(*session),
+                Ok(FinishTurnOutcome::Fenced(_)) => return Err(TurnFailure::SessionEnded),
+                Ok(FinishTurnOutcome::Superseded | FinishTurnOutcome::NoSession) => {
+                    return Err(TurnFailure::Store);
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, session = %self.session.id, "a turn was not recorded");
+                }
+            }
+            self.engine.clock().sleep(wait).await;
+            wait = epilogue_core::Span::from_millis(wait.as_millis() * 4);
+        }
+        Err(TurnFailure::Store)
+    }
+
+    /// Whether the conversation must end because it can no longer be paid for.
+    async fn credits_are_out(&mut self) -> bool {
+        if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free()
+        {
+            return false;
+        }
+        let org = &self.session.org;
+        let organization = self.engine.store().organization(org).await.ok().flatten();
+        let Some(organization) = organization.filter(|organization| organization.metered) else {
+            return false;
+        };
+        let Ok(balance) = self.engine.store().balance(org, Account::Balance).await else {
+            return false;
+        };
+        let lasted = self.session.lasted(self.engine.now());
+        let owed = self.agent.price.cost(&self.session.usage, lasted);
+        let left = balance + self.session.held - owed;
+        !ledger::may_open(left, MicroCredits::ZERO, organization.grace)
+    }
+
+    /// Ends the session after the turn, where the API leaves that to the server.
+    async fn end_session(&mut self) {
+        let reason = if self.credits_are_out().await {
+            EndReason::CreditsExhausted
+        } else if self.session.profile.agent_finish == AgentFinish::EndsSession {
+            EndReason::AgentFinish
+        } else {
+            return;
+        };
+        let ended =
+            self.engine.end(&self.session.org, self.session.id, EndRequest::asked(reason)).await;
+        if let Err(error) = ended {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, session = %self.session.id, "the agent could not end its session");
+        }
+    }
+}
+
+fn is_finish(tool: &str) -> bool {
+    FINISH_TOOLS.contains(&tool)
+}
+
+fn broken_by(reply: Reply, session: &Session, error: &ModelError) -> Reply {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, session = %session.id, "the model failed");
+    Reply { broken: Some(Broken::Model), ..reply }
+}

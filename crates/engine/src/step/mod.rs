@@ -1,0 +1,125 @@
+//! The durable steps of finalization, one per file. Each is at least once: it carries a key that
+//! makes a repeat harmless where the other side can tell.
+
+mod analyze;
+mod ingest_memory;
+mod notify;
+
+use std::fmt::Write as _;
+
+use epilogue_core::{Agent, Message, Session, Span, Step, StepKind, session::Ended};
+use epilogue_storage::{ClaimedStep, Product, SessionName};
+
+use crate::Engine;
+
+/// How many messages are read at a time.
+const MESSAGES_PAGE: u32 = 500;
+
+/// What an attempt works with.
+pub(crate) struct StepContext<'a> {
+    pub engine: &'a Engine,
+    pub step: &'a Step,
+    pub session: Session,
+    pub agent: Agent,
+    pub ended: Ended,
+}
+
+/// An attempt that succeeded.
+#[derive(Debug)]
+pub(crate) enum StepDone {
+    /// Done. What was done, and what it made.
+    Done { detail: String, products: Vec<Product> },
+    /// There was nothing to do, for this reason.
+    Skipped(String),
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub(crate) struct StepError {
+    /// Whether trying again can help.
+    pub fatal: bool,
+    /// How long the other side asks us to wait.
+    pub retry_after: Option<Span>,
+    /// What went wrong, for the record. Never message text.
+    pub detail: String,
+    /// What the attempt made all the same, such as the record of a delivery.
+    pub products: Vec<Product>,
+}
+
+impl StepError {
+    /// Trying again may help.
+    pub fn again(detail: impl Into<String>) -> Self {
+        Self { fatal: false, retry_after: None, detail: detail.into(), products: Vec::new() }
+    }
+
+    /// Trying again cannot help.
+    pub fn fatal(detail: impl Into<String>) -> Self {
+        Self { fatal: true, ..Self::again(detail) }
+    }
+
+    /// A fault of the store, or of a service, with its causes.
+    pub fn because(what: &str, error: &dyn std::error::Error) -> Self {
+        let mut detail = format!("{what}: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // Writing to a string does not fail.
+            let _ = write!(detail, ": {cause}");
+            source = cause.source();
+        }
+        Self::again(detail)
+    }
+}
+
+/// Runs one attempt.
+pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
+    let cx = prepare(engine, &claimed.step).await?;
+    match claimed.step.kind {
+        StepKind::ReleaseMedia => {
+            let released = engine.inner.parts.media.release(cx.session.id).await;
+            Ok(StepDone::Done { detail: format!("{released} released"), products: Vec::new() })
+        }
+        StepKind::IngestMemory => ingest_memory::run(&cx).await,
+        StepKind::Analyze => analyze::run(&cx).await,
+        StepKind::NotifyEnded | StepKind::NotifyFinalized => notify::run(&cx).await,
+        StepKind::Purge => Ok(StepDone::Done {
+            detail: "messages, metadata and delivered bodies removed".into(),
+            products: vec![Product::Purge],
+        }),
+    }
+}
+
+async fn prepare<'a>(engine: &'a Engine, step: &'a Step) -> Result<StepContext<'a>, StepError> {
+    let session = engine
+        .find(&step.org, &SessionName::Id(step.session))
+        .await
+        .map_err(|error| StepError::because("the session could not be read", &error))?
+        .ok_or_else(|| StepError::fatal("the session is gone"))?;
+    let agent = engine
+        .agent_of(&session.org, &session.agent)
+        .await
+        .map_err(|error| StepError::because("the agent could not be read", &error))?;
+    let ended = session.ended().cloned();
+    let ended = ended.ok_or_else(|| StepError::fatal("the session has not ended"))?;
+    Ok(StepContext { engine, step, session, agent, ended })
+}
+
+impl StepContext<'_> {
+    /// The whole transcript, however long.
+    pub async fn transcript(&self) -> Result<Vec<Message>, StepError> {
+        let mut messages = Vec::new();
+        loop {
+            let from = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            let page = self
+                .engine
+                .store()
+                .messages(&self.session.org, self.session.id, from, MESSAGES_PAGE)
+                .await
+                .map_err(|error| StepError::because("the transcript could not be read", &error))?;
+            let last = page.len() < MESSAGES_PAGE as usize;
+            messages.extend(page);
+            if last {
+                return Ok(messages);
+            }
+        }
+    }
+}

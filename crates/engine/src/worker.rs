@@ -1,0 +1,306 @@
+//! Runs owed steps: claims them under a lease, runs them, and records what came of it.
+//!
+//! Work is claimed lane by lane, never more than a lane's share, so that a receiver that is slow or
+//! down fills its own lane and nobody else's.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use epilogue_core::{OrgId, Span, Step, StepKind, retry::Verdict, step::AttemptOutcome};
+use epilogue_storage::{
+    ClaimRequest, ClaimedStep, DueLane, SettleOutcome, SettleRequest, StepReport,
+};
+use futures::FutureExt as _;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Engine, Result,
+    clock::within,
+    step::{self, StepDone, StepError},
+};
+
+/// How many lanes are looked up at a time.
+const LANES_PAGE: u32 = 256;
+
+/// How much longer than its time limit an attempt may take before it is cut from outside. Steps
+/// that call others keep the limit themselves, to record what they were doing.
+const ATTEMPT_SLACK_MS: u64 = 1_000;
+
+/// How much longer than that its claim is believed.
+const LEASE_SLACK_MS: u64 = 10_000;
+
+/// How often a step may be interrupted before it counts as one that brings the process down.
+const INTERRUPTIONS_MAX: u32 = 100;
+
+/// How often recording an attempt is tried when the store fails, before the lease is left to run out.
+const SETTLE_ATTEMPTS: u32 = 5;
+
+/// Runs owed steps. A cheap handle.
+#[derive(Clone)]
+pub struct Worker {
+    engine: Engine,
+    busy: Arc<Busy>,
+}
+
+/// What runs at the moment.
+#[derive(Default)]
+struct Busy {
+    lanes: Mutex<HashMap<(OrgId, String), usize>>,
+    tasks: TaskTracker,
+    /// A step has finished: its lane has room again.
+    freed: Notify,
+}
+
+impl Busy {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<(OrgId, String), usize>> {
+        // Counters: whole at every moment.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running step's place in its lane.
+struct InLane {
+    busy: Arc<Busy>,
+    key: (OrgId, String),
+}
+
+impl Drop for InLane {
+    fn drop(&mut self) {
+        let mut lanes = self.busy.lanes();
+        if let Some(count) = lanes.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                lanes.remove(&self.key);
+            }
+        }
+        drop(lanes);
+        self.busy.freed.notify_one();
+    }
+}
+
+impl Worker {
+    /// A worker for this engine's steps.
+    pub fn new(engine: &Engine) -> Self {
+        Self { engine: engine.clone(), busy: Arc::default() }
+    }
+
+    /// Works until told to stop; then waits for the steps that run. Those that do not finish before
+    /// the caller gives up are found by their leases.
+    pub async fn run(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let wake_at = match self.claim_and_look_ahead().await {
+                Ok(wake_at) => wake_at,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "claiming failed");
+                    self.engine.now() + Span::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = self.engine.clock().sleep_until(wake_at) => {}
+                () = self.engine.inner.new_steps.notified() => {}
+                () = self.busy.freed.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.busy.tasks.close();
+        self.busy.tasks.wait().await;
+    }
+
+    /// Claims what can be claimed, and says when to look again.
+    async fn claim_and_look_ahead(&self) -> Result<epilogue_core::Timestamp> {
+        self.claim_round().await?;
+        let now = self.engine.now();
+        let latest = now + self.engine.limits().poll;
+        let next = self.engine.store().next_due_step().await?;
+        // What is due and was not claimed waits for room in its lane, of which `freed` tells.
+        Ok(next.filter(|next| *next > now).map_or(latest, |next| next.min(latest)))
+    }
+
+    /// Runs everything that is due now, and what becomes due by it, and nothing else. Returns how
+    /// many attempts were made. For tests and for one-off commands.
+    pub async fn run_until_idle(&self) -> Result<usize> {
+        let mut attempts = 0;
+        loop {
+            let started = self.claim_round().await?;
+            if started == 0 && self.busy.tasks.is_empty() {
+                return Ok(attempts);
+            }
+            attempts += started;
+            self.busy.freed.notified().await;
+        }
+    }
+
+    /// Claims from every due lane what it has room for. Returns how many steps were started.
+    async fn claim_round(&self) -> Result<usize> {
+        let mut started = 0;
+        let mut after = None;
+        loop {
+            let now = self.engine.now();
+            let lanes = self.engine.store().due_lanes(now, after.as_ref(), LANES_PAGE).await?;
+            for lane in &lanes {
+                started += self.claim(lane).await?;
+            }
+            match lanes.last() {
+                Some(last) if lanes.len() == LANES_PAGE as usize => after = Some(last.clone()),
+                _ => return Ok(started),
+            }
+        }
+    }
+
+    async fn claim(&self, lane: &DueLane) -> Result<usize> {
+        let room = self.room_in(lane);
+        if room == 0 {
+            return Ok(0);
+        }
+        let now = self.engine.now();
+        let request = ClaimRequest {
+            org: lane.org.clone(),
+            lane: lane.lane.clone(),
+            node: self.engine.inner.parts.node.clone(),
+            lease_until: now + self.lease(),
+            limit: u32::try_from(room).unwrap_or(u32::MAX),
+        };
+        let claimed = self.engine.store().claim(request, now).await?;
+        let started = claimed.len();
+        for step in claimed {
+            self.start(step);
+        }
+        Ok(started)
+    }
+
+    fn room_in(&self, lane: &DueLane) -> usize {
+        let limits = self.engine.limits();
+        let lanes = self.busy.lanes();
+        let here = lanes.get(&(lane.org.clone(), lane.lane.clone())).copied().unwrap_or(0);
+        let everywhere: usize = lanes.values().sum();
+        limits
+            .steps_per_lane
+            .saturating_sub(here)
+            .min(limits.steps_at_once.saturating_sub(everywhere))
+    }
+
+    /// How long a claim is believed: longer than any attempt may take.
+    fn lease(&self) -> Span {
+        let policies = &self.engine.inner.parts.policies;
+        let longest = StepKind::ALL.into_iter().map(|kind| policies.of(kind).timeout).max();
+        let longest = longest.unwrap_or_default().as_millis() + ATTEMPT_SLACK_MS + LEASE_SLACK_MS;
+        self.engine.limits().lease.max(Span::from_millis(longest))
+    }
+
+    fn start(&self, claimed: ClaimedStep) {
+        let key = (claimed.step.org.clone(), claimed.step.lane.clone());
+        *self.busy.lanes().entry(key.clone()).or_default() += 1;
+        let place = InLane { busy: self.busy.clone(), key };
+        let engine = self.engine.clone();
+        self.busy.tasks.spawn(async move {
+            attempt(&engine, &claimed).await;
+            drop(place);
+        });
+    }
+}
+
+/// Makes one attempt and records it.
+async fn attempt(engine: &Engine, claimed: &ClaimedStep) {
+    let step = &claimed.step;
+    let limit = engine.inner.parts.policies.of(step.kind).timeout.as_millis() + ATTEMPT_SLACK_MS;
+    let limit = Span::from_millis(limit);
+    let running = AssertUnwindSafe(step::run(engine, claimed)).catch_unwind();
+    let result = match within(&**engine.clock(), limit, running).await {
+        Some(Ok(result)) => result,
+        Some(Err(_)) => Err(StepError::again("the step panicked: this is a defect")),
+        None => Err(StepError::again(format!("it took longer than {} ms", limit.as_millis()))),
+    };
+    let request = judge(engine, claimed, result);
+    engine.metrics().step_attempted(step.kind, request.outcome);
+    log(&request);
+    settle(engine, request).await;
+}
+
+/// What an attempt came to, and what follows.
+fn judge(
+    engine: &Engine,
+    claimed: &ClaimedStep,
+    result: Result<StepDone, StepError>,
+) -> SettleRequest {
+    let step = &claimed.step;
+    let (report, outcome, detail, products) = match result {
+        Ok(StepDone::Done { detail, products }) => {
+            (StepReport::Done, AttemptOutcome::Done, detail, products)
+        }
+        Ok(StepDone::Skipped(reason)) => {
+            (StepReport::Skipped(reason.clone()), AttemptOutcome::Skipped, reason, Vec::new())
+        }
+        Err(error) => {
+            let outcome = if error.fatal { AttemptOutcome::Fatal } else { AttemptOutcome::Failed };
+            (after_failure(engine, step, &error), outcome, error.detail, error.products)
+        }
+    };
+    SettleRequest {
+        org: step.org.clone(),
+        step: step.id(),
+        attempt: step.attempt,
+        started_at: claimed.claimed_at,
+        report,
+        outcome,
+        detail,
+        products,
+    }
+}
+
+fn after_failure(engine: &Engine, step: &Step, error: &StepError) -> StepReport {
+    let interruptions = step.attempt.saturating_sub(step.failures + 1);
+    if error.fatal || interruptions > INTERRUPTIONS_MAX {
+        return StepReport::Park(error.detail.clone());
+    }
+    let policy = engine.inner.parts.policies.of(step.kind);
+    let failures = step.failures + 1;
+    let jitter = engine.ids().fraction();
+    match policy.after_failure(failures, error.retry_after, jitter, engine.now()) {
+        Verdict::Again(due_at) => StepReport::Again { due_at },
+        Verdict::GiveUp => StepReport::Park(error.detail.clone()),
+    }
+}
+
+fn log(request: &SettleRequest) {
+    let (step, attempt, detail) = (request.step, request.attempt, &request.detail);
+    match &request.report {
+        StepReport::Done => tracing::info!(%step, attempt, detail, "step done"),
+        StepReport::Skipped(_) => tracing::info!(%step, attempt, detail, "step skipped"),
+        StepReport::Again { due_at } => {
+            tracing::warn!(%step, attempt, detail, %due_at, "step failed, owed again");
+        }
+        StepReport::Park(_) => tracing::error!(%step, attempt, detail, "step parked"),
+    }
+}
+
+/// Records an attempt. If the store fails for long, the lease runs out and the step is run again.
+async fn settle(engine: &Engine, request: SettleRequest) {
+    let mut wait = Span::from_millis(20);
+    for _ in 0..SETTLE_ATTEMPTS {
+        match engine.store().settle(request.clone(), engine.now()).await {
+            Ok(SettleOutcome::Recorded { finalized, released }) => {
+                if finalized {
+                    tracing::info!(session = %request.step.session, "finalized");
+                }
+                if !released.is_empty() {
+                    engine.inner.new_steps.notify_one();
+                }
+                return;
+            }
+            Ok(SettleOutcome::LeaseLost) => {
+                tracing::warn!(step = %request.step, "the lease was lost, so nothing was recorded");
+                return;
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, step = %request.step, "an attempt was not recorded");
+            }
+        }
+        engine.clock().sleep(wait).await;
+        wait = Span::from_millis(wait.as_millis() * 4);
+    }
+}
