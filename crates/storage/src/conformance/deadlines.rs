@@ -22,7 +22,7 @@ async fn looked<S: Storage>(
     session: &Session,
     now: Timestamp,
 ) -> Result<Option<Timestamp>> {
-    match world.store.end(&world.org, session.id, EndRequest::due(), now).await? {
+    match world.end(session.id, EndRequest::due(), now).await? {
         Some(EndOutcome::StillActive { due_at }) => Ok(due_at),
         other => panic!("it should live on: {other:?}"),
     }
@@ -73,7 +73,7 @@ pub async fn an_early_look_corrects_the_index(backend: &impl Backend) -> Result<
     assert_eq!(due(&world, deadline - MS).await?, []);
     assert_eq!(due(&world, deadline).await?, [deadline]);
     assert_eq!(world.store.next_due_session().await?, Some(deadline));
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), deadline).await?;
+    let outcome = world.end(session.id, EndRequest::due(), deadline).await?;
     assert!(matches!(outcome, Some(EndOutcome::EndedNow(_))), "{outcome:?}");
     audit(&*world.store, &world.org).await
 }
@@ -93,7 +93,7 @@ pub async fn an_ended_session_is_no_longer_due(backend: &impl Backend) -> Result
     assert_eq!(world.store.next_due_session().await?, None);
     assert_eq!(due(&world, at(1_000_000)).await?, []);
     let second = world.opened(2).await?;
-    world.store.end(&world.org, second.id, EndRequest::due(), START + IDLE).await?;
+    world.end(second.id, EndRequest::due(), START + IDLE).await?;
     assert_eq!(due(&world, at(1_000_000)).await?, []);
     assert_eq!(world.store.next_due_session().await?, None);
     Ok(())
@@ -106,7 +106,7 @@ pub async fn a_turn_in_flight_holds_the_idle_timer(backend: &impl Backend) -> Re
     let request = BeginTurnRequest { lease_until, ..world.begin(session.id, at(10)) };
     world.store.begin_turn(request, at(10)).await?;
     assert_eq!(looked(&world, &session, lease_until - MS).await?, Some(lease_until));
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), lease_until).await?;
+    let outcome = world.end(session.id, EndRequest::due(), lease_until).await?;
     assert!(matches!(outcome, Some(EndOutcome::EndedNow(_))), "{outcome:?}");
     Ok(())
 }

@@ -24,7 +24,7 @@ async fn end<S: Storage>(
     request: EndRequest,
     now: epilogue_core::Timestamp,
 ) -> Result<Option<EndOutcome>> {
-    world.store.end(&world.org, session.id, request, now).await
+    world.end(session.id, request, now).await
 }
 
 /// Everything about a session that an end writes, to see whether a second one changes any of it.

@@ -292,10 +292,25 @@ impl<S: Storage> World<S> {
         }
     }
 
+    /// Asks for an end that nothing races with, so that the session it answers with is the stored
+    /// one.
+    pub async fn end(
+        &self,
+        id: SessionId,
+        request: EndRequest,
+        now: Timestamp,
+    ) -> Result<Option<EndOutcome>> {
+        let Some(receipt) = self.store.end(&self.org, id, request, now).await? else {
+            return Ok(None);
+        };
+        assert_eq!(receipt.session, self.stored(id).await?, "the answer is what is stored");
+        Ok(Some(receipt.outcome))
+    }
+
     /// Ends a session that has not ended. Returns the facts of its end.
     pub async fn ended(&self, id: SessionId, now: Timestamp) -> Result<Ended> {
         let request = EndRequest::asked(EndReason::UserEnd);
-        match self.store.end(&self.org, id, request, now).await? {
+        match self.end(id, request, now).await? {
             Some(EndOutcome::EndedNow(ended)) => Ok(ended),
             other => panic!("the session should end, but: {other:?}"),
         }

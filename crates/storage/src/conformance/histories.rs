@@ -189,7 +189,7 @@ impl<S: Storage> Pair<S> {
     async fn end(&mut self, n: u32, reason: Option<EndReason>) -> Result<()> {
         let request = reason.map_or_else(EndRequest::due, EndRequest::asked);
         let (now, id) = (self.model.now, self.id(n));
-        let outcome = self.world.store.end(&self.world.org, id, request.clone(), now).await?;
+        let outcome = self.world.end(id, request.clone(), now).await?;
         assert_eq!(outcome, self.model.end(n, &request));
         Ok(())
     }

@@ -54,7 +54,7 @@ async fn booked<S: Storage>(world: &World<S>) -> Result<[Session; 3]> {
         world.turn(session.id, at(10)).await?;
     }
     for (session, reason) in sessions[1..].iter().zip([EndReason::UserEnd, EndReason::Failed]) {
-        world.store.end(&world.org, session.id, EndRequest::asked(reason), at(20)).await?;
+        world.end(session.id, EndRequest::asked(reason), at(20)).await?;
     }
     Ok(sessions)
 }

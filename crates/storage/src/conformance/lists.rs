@@ -62,7 +62,7 @@ async fn varied<S: Storage>(world: &World<S>) -> Result<[Session; 4]> {
         (&all[3], EndReason::UserEnd),
     ] {
         let request = EndRequest::asked(reason);
-        world.store.end(&world.org, session.id, request, at(10)).await?;
+        world.end(session.id, request, at(10)).await?;
     }
     Ok(all)
 }

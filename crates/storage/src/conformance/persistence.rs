@@ -157,7 +157,7 @@ pub async fn what_is_overdue_after_a_restart_keeps_its_deadline(
     let later: Timestamp = at(1_000_000);
     let due = world.store.due_sessions(later, 10).await?;
     assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [session.id]);
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), later).await?;
+    let outcome = world.end(session.id, EndRequest::due(), later).await?;
     let Some(EndOutcome::EndedNow(ended)) = outcome else { panic!("it is due: {outcome:?}") };
     assert_eq!(ended.deadline.map(|deadline| deadline.at), Some(START + IDLE));
     audit(&*world.store, &world.org).await

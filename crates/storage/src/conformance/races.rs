@@ -23,7 +23,10 @@ fn end<S: Storage + 'static>(
     now: Timestamp,
 ) -> Contender<Option<EndOutcome>> {
     let (store, org, id) = (Arc::clone(&world.store), world.org.clone(), session.id);
-    contender(async move { store.end(&org, id, request, now).await })
+    contender(async move {
+        let receipt = store.end(&org, id, request, now).await?;
+        Ok(receipt.map(|receipt| receipt.outcome))
+    })
 }
 
 fn begin<S: Storage + 'static>(

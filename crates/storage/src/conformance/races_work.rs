@@ -242,7 +242,7 @@ pub async fn settlements_at_once_add_up(backend: &impl Backend) -> Result<()> {
             }));
         }
         let outcomes = race(dice, ends).await?;
-        assert!(outcomes.iter().flatten().all(epilogue_core::EndOutcome::is_new));
+        assert!(outcomes.iter().flatten().all(|receipt| receipt.outcome.is_new()));
         let balance = async |account| world.store.balance(&world.org, account).await;
         assert_eq!(balance(Account::Revenue).await?, MicroCredits(cost));
         assert_eq!(balance(Account::Balance).await?, MicroCredits(1_000_000 - cost));

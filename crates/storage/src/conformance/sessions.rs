@@ -255,7 +255,7 @@ pub async fn a_keep_alive_that_counts_holds_the_session_open(backend: &impl Back
     let last_moment = START + IDLE - MS;
     let kept = world.store.keep_alive(&world.org, session.id, last_moment).await?;
     assert_eq!(kept, Some(true));
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), START + IDLE).await?;
+    let outcome = world.end(session.id, EndRequest::due(), START + IDLE).await?;
     let due_at = Some(last_moment + IDLE);
     assert_eq!(outcome, Some(EndOutcome::StillActive { due_at }));
     Ok(())
@@ -269,7 +269,7 @@ pub async fn a_keep_alive_at_the_deadline_comes_too_late(backend: &impl Backend)
     let deadline = START + IDLE;
     let kept = world.store.keep_alive(&world.org, session.id, deadline).await?;
     assert_eq!(kept, Some(false), "the deadline has passed, though nobody has ended it yet");
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), deadline + MS).await?;
+    let outcome = world.end(session.id, EndRequest::due(), deadline + MS).await?;
     let Some(EndOutcome::EndedNow(ended)) = outcome else { panic!("it is due: {outcome:?}") };
     assert_eq!(ended.deadline.map(|d| d.at), Some(deadline));
     Ok(())
@@ -309,7 +309,7 @@ pub async fn a_session_that_owes_nothing_is_final_at_its_end(backend: &impl Back
         note: None,
         by: Some("key_1".into()),
     };
-    let outcome = world.store.end(&world.org, session.id, request, at(5)).await?;
+    let outcome = world.end(session.id, request, at(5)).await?;
     let Some(EndOutcome::EndedNow(ended)) = outcome else { panic!("it ends: {outcome:?}") };
     let state = world.stored(session.id).await?.state;
     assert_eq!(state, SessionState::Final { ended, finalized_at: at(5) });

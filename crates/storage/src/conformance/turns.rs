@@ -236,7 +236,7 @@ pub async fn an_end_during_a_turn_bills_what_was_said(backend: &impl Backend) ->
     let world = World::new(backend).await?;
     let session = world.opened(1).await?;
     world.begun(session.id, at(10)).await?;
-    let outcome = world.store.end(&world.org, session.id, EndRequest::due(), at(10) + IDLE).await?;
+    let outcome = world.end(session.id, EndRequest::due(), at(10) + IDLE).await?;
     let Some(EndOutcome::EndedNow(ended)) = outcome else { panic!("it is due: {outcome:?}") };
     let lasted = ended.at.since(session.opened_at);
     assert_eq!(ended.cost, world.agent.price.cost(&said_usage(), lasted));
