@@ -9,6 +9,7 @@
 //! out which organization a credential belongs to.
 
 mod activity;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
 mod directory;
@@ -19,6 +20,8 @@ mod page;
 mod session;
 pub mod sqlite;
 mod step;
+#[cfg(test)]
+mod suites;
 mod turn;
 
 pub use activity::ActivityStore;

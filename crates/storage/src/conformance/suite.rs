@@ -1,0 +1,243 @@
+//! The list of all cases, as tests.
+
+/// Makes a test of every case, for the backend this expression makes. Anew for every test.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($backend:expr) => {
+        $crate::conformance_cases! { $backend;
+            sessions {
+                an_opened_session_is_found_as_it_was_given,
+                a_greeting_is_the_first_message_whether_it_was_counted_or_not,
+                a_session_without_a_person_or_a_deadline_is_found_too,
+                a_session_is_found_by_each_of_its_names,
+                of_several_dialects_with_one_name_the_latest_is_meant,
+                a_name_is_taken_within_its_dialect_alone,
+                without_a_grace_the_last_credit_must_remain,
+                an_open_is_admitted_down_to_the_grace,
+                an_open_is_refused_one_below_the_grace,
+                a_hold_counts_against_the_grace,
+                a_refused_open_leaves_nothing_behind,
+                an_unmetered_open_does_not_look_at_the_balance,
+                a_keep_alive_moves_what_was_last_seen,
+                a_keep_alive_never_moves_back,
+                a_keep_alive_that_counts_holds_the_session_open,
+                a_keep_alive_at_the_deadline_comes_too_late,
+                the_census_counts_open_sessions_and_turns,
+                a_session_that_owes_nothing_is_final_at_its_end,
+                figures_about_commits_grow,
+            }
+            lists {
+                a_list_shows_the_latest_opened_first,
+                each_filter_restricts_by_its_part,
+                filters_restrict_together,
+                pages_have_no_gaps_or_doubles_though_rows_are_added,
+                a_page_that_is_exactly_full_is_the_last,
+                a_page_holds_no_more_than_its_limit,
+                a_transcript_is_read_in_parts,
+                the_person_does_not_see_tools_at_work,
+            }
+            turns {
+                a_turn_begins_with_the_message_in_the_transcript,
+                a_finished_turn_adds_up,
+                a_turn_may_add_nothing,
+                the_history_is_the_end_of_the_transcript,
+                one_turn_at_a_time,
+                a_turn_whose_lease_ran_out_is_superseded,
+                a_late_turn_is_recorded_while_nobody_took_its_place,
+                a_turn_that_never_began_cannot_finish,
+                a_session_past_its_deadline_takes_no_turn,
+                the_longest_duration_stops_turns_too,
+                nothing_is_written_past_the_fence,
+                a_session_that_is_not_there_takes_no_turn,
+                turns_of_nodes_that_are_gone_free_their_place,
+                an_end_during_a_turn_bills_what_was_said,
+            }
+            ends {
+                every_reason_ends_a_session,
+                an_end_settles_the_usage_and_releases_the_hold,
+                a_session_that_cost_nothing_is_settled_at_zero,
+                an_end_owes_exactly_what_the_plan_says,
+                an_end_is_in_the_activity_log_with_its_note,
+                the_activity_log_shows_the_latest_first,
+                a_second_end_changes_nothing,
+                a_deadline_that_passed_comes_before_who_asks_later,
+                the_timer_ends_what_is_due_with_its_deadline,
+                a_session_that_is_not_there_cannot_end,
+            }
+            deadlines {
+                a_session_is_due_at_its_deadline_and_not_before,
+                the_deadline_that_comes_first_counts,
+                a_session_without_a_deadline_is_never_due,
+                an_early_look_corrects_the_index,
+                an_early_look_changes_nothing_else,
+                an_ended_session_is_no_longer_due,
+                a_turn_in_flight_holds_the_idle_timer,
+                a_finished_turn_brings_the_deadline_forward,
+                an_abandoned_turn_brings_the_deadline_forward,
+                a_turn_that_takes_anothers_place_brings_the_deadline_forward,
+                due_sessions_are_shared_fairly,
+                a_batch_of_due_sessions_holds_no_more_than_its_limit,
+                a_batch_of_due_sessions_is_filled_by_whoever_has_them,
+            }
+            steps {
+                a_done_step_is_on_record,
+                a_skipped_step_keeps_its_reason,
+                a_failed_step_is_owed_again_later,
+                steps_are_released_when_what_they_wait_for_is_settled,
+                a_webhook_that_carries_the_analysis_waits_for_it,
+                a_parked_step_holds_the_purge_and_the_session,
+                a_resumed_step_starts_afresh_and_completes_the_session,
+                only_a_parked_step_can_be_resumed,
+                a_step_that_is_resumed_twice_is_owed_once,
+                steps_are_listed_the_latest_owed_first,
+                a_filter_finds_steps_in_every_state,
+                the_census_counts_what_is_owed_and_parked,
+                analyses_are_kept_with_the_report,
+            }
+            leases {
+                the_longest_due_steps_are_claimed_first_up_to_the_limit,
+                a_step_is_claimed_when_it_is_due_and_not_before,
+                a_lease_that_ran_out_is_claimed_anew_and_put_on_record,
+                a_stale_claim_writes_nothing,
+                a_claim_that_was_never_made_cannot_report,
+                a_late_report_counts_while_nobody_took_its_place,
+                leases_of_nodes_that_are_gone_are_due_at_once,
+                the_next_due_step_may_be_a_lease_that_runs_out,
+                due_lanes_are_read_in_their_order,
+            }
+            deliveries {
+                every_attempt_of_a_delivery_is_on_record,
+                deliveries_are_listed_the_latest_first,
+                a_delivery_is_sent_again_with_the_same_id,
+                a_parked_delivery_is_sent_again_too,
+                what_was_never_sent_cannot_be_sent_again,
+                a_final_session_stays_final_when_a_delivery_is_sent_again,
+                a_purge_removes_what_must_not_stay_and_nothing_else,
+            }
+            ledger {
+                credits_are_granted_once_per_occasion,
+                every_account_begins_at_zero,
+                the_balances_are_the_sums_of_the_rows,
+                a_page_of_the_ledger_holds_whole_transactions,
+                the_ledger_of_one_session_is_its_hold_and_its_settlement,
+            }
+            directory {
+                the_configuration_is_applied,
+                applying_the_configuration_again_changes_nothing,
+                an_organization_is_renamed_by_its_configuration,
+                opening_credits_are_granted_once_whatever_their_amount,
+                a_changed_agent_gets_a_version_and_the_old_one_stays,
+                a_session_keeps_the_agent_it_was_opened_with,
+                agents_made_at_run_time_stay,
+                a_key_that_left_the_configuration_is_revoked,
+                a_key_that_returns_to_the_configuration_opens_again,
+                a_key_is_kept_with_all_it_may_do,
+                a_revoked_key_opens_nothing_but_is_known,
+                writers_of_one_agent_agree_on_its_versions,
+            }
+            memory {
+                a_conversation_is_remembered_once,
+                the_latest_episodes_come_first,
+                what_is_forgotten_is_gone,
+                memory_outlives_the_purge_of_a_session,
+            }
+            tenants {
+                anothers_sessions_cannot_be_found,
+                anothers_things_are_in_no_list,
+                anothers_sessions_cannot_be_touched,
+                anothers_steps_cannot_be_touched,
+                anothers_keys_and_memories_cannot_be_touched,
+                equal_ids_in_two_organizations_are_two_sessions,
+            }
+            persistence {
+                everything_is_there_after_a_restart,
+                work_goes_on_after_a_restart,
+                what_is_overdue_after_a_restart_keeps_its_deadline,
+            }
+            races {
+                of_many_ends_one_wins,
+                a_turn_finishes_before_the_end_or_is_fenced,
+                a_turn_begins_before_the_end_or_not_at_all,
+                of_many_turns_one_begins,
+                a_session_that_was_kept_alive_is_not_expired,
+                a_session_with_a_turn_is_not_expired,
+                of_many_opens_with_one_name_one_succeeds,
+                the_last_credits_are_held_once,
+            }
+            races_work {
+                no_step_is_claimed_twice_under_live_leases,
+                of_two_reports_of_one_claim_one_counts,
+                a_late_report_counts_or_the_step_is_claimed_anew,
+                of_many_last_reports_one_releases_and_one_finalizes,
+                of_many_retries_one_resumes,
+                of_many_resends_one_is_due,
+                of_many_grants_of_one_occasion_one_counts,
+                settlements_at_once_add_up,
+            }
+            histories {
+                the_store_does_what_the_model_does,
+            }
+        }
+    };
+}
+
+/// What [`conformance_suite!`] is made of.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($backend:expr; $($file:ident { $($case:ident,)* })*) => {
+        $(
+            mod $file {
+                use super::*;
+
+                $(
+                    #[tokio::test(flavor = "multi_thread")]
+                    async fn $case() {
+                        let backend = $backend;
+                        let outcome = $crate::conformance::$file::$case(&backend).await;
+                        outcome.expect("the store works");
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// The files that hold cases.
+    const FILES: [&str; 16] = [
+        include_str!("deadlines.rs"),
+        include_str!("deliveries.rs"),
+        include_str!("directory.rs"),
+        include_str!("ends.rs"),
+        include_str!("leases.rs"),
+        include_str!("ledger.rs"),
+        include_str!("lists.rs"),
+        include_str!("memory.rs"),
+        include_str!("histories.rs"),
+        include_str!("persistence.rs"),
+        include_str!("races.rs"),
+        include_str!("races_work.rs"),
+        include_str!("sessions.rs"),
+        include_str!("steps.rs"),
+        include_str!("tenants.rs"),
+        include_str!("turns.rs"),
+    ];
+
+    #[test]
+    fn no_case_is_left_out() {
+        let suite = include_str!("suite.rs");
+        let listed = |case: &str| suite.contains(&format!("                {case},\n"));
+        let cases: Vec<_> = FILES
+            .into_iter()
+            .flat_map(|file| file.split("\npub async fn ").skip(1))
+            .filter_map(|case| case.split_once('('))
+            .filter(|(_, rest)| rest.trim_start().starts_with("backend: &impl Backend"))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(cases.len() > 100, "only {} cases were found", cases.len());
+        let missing: Vec<_> = cases.into_iter().filter(|case| !listed(case)).collect();
+        assert!(missing.is_empty(), "not in the suite: {missing:?}");
+    }
+}
