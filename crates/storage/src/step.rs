@@ -139,11 +139,11 @@ pub struct StepFilter {
 /// How steps stand, for metrics and health.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepCensus {
-    /// Owed, leased or waiting.
+    /// Owed or leased. A step that waits is not counted: it waits for one that is, or is parked.
     pub owed: u64,
     /// Parked.
     pub parked: u64,
-    /// When the oldest step that is neither settled nor parked was first owed.
+    /// When the oldest of them was first owed.
     pub oldest_owed_at: Option<Timestamp>,
 }
 

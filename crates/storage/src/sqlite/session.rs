@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStorage, activity, ledger as books, row, session_list, writer::Db};
 use crate::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, Result, SessionCensus,
-    SessionFilter, SessionName, SessionStore,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, Result,
+    SessionCensus, SessionFilter, SessionName, SessionStore,
 };
 
 /// Reads one session of one organization.
@@ -28,11 +28,11 @@ pub(super) fn read(db: &Connection, org: &OrgId, id: SessionId) -> Result<Option
     Ok(found)
 }
 
-/// Adds messages to the end of a transcript.
+/// Adds messages to a transcript that has `from_seq` of them.
 pub(super) fn append(
     db: &Connection,
     session: &Session,
-    turn: u32,
+    (turn, from_seq): (u32, u32),
     messages: &[NewMessage],
 ) -> Result<()> {
     let mut statement = db.prepare_cached(
@@ -40,7 +40,7 @@ pub(super) fn append(
             (org_id, session_id, seq, turn, role, content, at, tokens, tool_calls, tool_call_id, cut)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
-    for (message, seq) in messages.iter().zip(session.messages..) {
+    for (message, seq) in messages.iter().zip(from_seq..) {
         let tool_calls = (!message.tool_calls.is_empty())
             .then(|| row::to_json(&message.tool_calls))
             .transpose()?;
@@ -72,7 +72,7 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
     if !insert(db, session, u32::from(request.greeting.is_some()))? {
         return Ok(OpenOutcome::NameTaken);
     }
-    append(db, session, 0, request.greeting.as_slice())?;
+    append(db, session, (0, 0), request.greeting.as_slice())?;
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }
@@ -235,28 +235,50 @@ fn keep_alive(db: &Db<'_>, org: &OrgId, id: SessionId, now: Timestamp) -> Result
         return Ok(Some(false));
     }
     db.connection
-        .prepare_cached("UPDATE sessions SET last_seen = ?3 WHERE org_id = ?1 AND session_id = ?2")?
+        .prepare_cached(
+            "UPDATE sessions SET last_seen = max(last_seen, ?3)
+             WHERE org_id = ?1 AND session_id = ?2",
+        )?
         .execute(params![org.as_str(), id.0.as_bytes().as_slice(), now.as_millis()])?;
     Ok(Some(true))
 }
 
-/// Every organization's due sessions, a fair share of `limit` each.
+/// Due sessions: a fair share of every organization's first, then whatever there is, up to `limit`.
 fn due(db: &Connection, now: Timestamp, limit: u32) -> Result<Vec<DueSession>> {
-    let orgs = super::directory::org_ids(db)?;
-    let share = limit.div_ceil(u32::try_from(orgs.len().max(1)).unwrap_or(u32::MAX)).max(1);
-    let mut statement = db.prepare_cached(
-        "SELECT session_id, due_at FROM sessions
-         WHERE org_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
-    )?;
+    let mut orgs = super::directory::org_ids(db)?;
+    let share = limit.div_ceil(u32::try_from(orgs.len().max(1)).unwrap_or(u32::MAX));
     let mut found = Vec::new();
-    for org in orgs {
-        let rows = statement.query_map(params![org.as_str(), now.as_millis(), share], |row| {
-            let id = row::session_id(row, 0)?;
-            Ok(DueSession { org: org.clone(), id, due_at: row::time(row, 1)? })
-        })?;
-        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    for (skip, most) in [(0, share), (share, limit)] {
+        let mut have_more = Vec::new();
+        for org in orgs {
+            let room = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            let wanted = most.min(room);
+            let due = due_of(db, &org, now, (skip, wanted))?;
+            if due.len() == wanted as usize {
+                have_more.push(org);
+            }
+            found.extend(due);
+        }
+        orgs = have_more;
     }
     Ok(found)
+}
+
+fn due_of(
+    db: &Connection,
+    org: &OrgId,
+    now: Timestamp,
+    (skip, limit): (u32, u32),
+) -> Result<Vec<DueSession>> {
+    let mut statement = db.prepare_cached(
+        "SELECT session_id, due_at FROM sessions
+         WHERE org_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3 OFFSET ?4",
+    )?;
+    let rows = statement.query_map(params![org.as_str(), now.as_millis(), limit, skip], |row| {
+        let id = row::session_id(row, 0)?;
+        Ok(DueSession { org: org.clone(), id, due_at: row::time(row, 1)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn next_due(db: &Connection) -> Result<Option<Timestamp>> {

@@ -23,7 +23,8 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
         BeginVerdict::Lapsed(deadline) => return Ok(BeginTurnOutcome::Lapsed(deadline)),
         BeginVerdict::Over(ended) => return Ok(BeginTurnOutcome::Over(ended)),
     };
-    session::append(db, &session, number, std::slice::from_ref(&request.message))?;
+    let place = (number, session.messages);
+    session::append(db, &session, place, std::slice::from_ref(&request.message))?;
     session.turns = number;
     session.state = SessionState::Active {
         turn: Some(TurnInFlight {
@@ -48,7 +49,7 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
         FinishVerdict::Fenced(ended) => return Ok(FinishTurnOutcome::Fenced(ended)),
         FinishVerdict::Superseded => return Ok(FinishTurnOutcome::Superseded),
     }
-    session::append(db, &session, request.number, &request.messages)?;
+    session::append(db, &session, (request.number, session.messages), &request.messages)?;
     session.state = SessionState::Active { turn: None };
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
