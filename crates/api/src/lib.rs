@@ -7,5 +7,10 @@ mod state;
 pub mod token;
 mod wording;
 
+/// Every route.
+pub fn router(_api: &Api) -> axum::Router {
+    axum::Router::new()
+}
+
 pub use state::{Api, Settings};
 pub use wording::Dialects;

@@ -51,6 +51,8 @@ impl GlobalArgs {
 /// What the program can do.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Run the server
+    Serve(ServeArgs),
     /// The configuration
     Config {
         /// What about it.

@@ -7,4 +7,6 @@ pub mod data;
 pub mod exit;
 pub mod http;
 pub mod lifecycle;
+pub mod running;
 pub mod telemetry;
+pub mod wiring;

@@ -1,6 +1,7 @@
 //! What the program does: one file per command.
 
 mod config;
+mod serve;
 
 use crate::{
     cli::{Cli, Command},
@@ -10,6 +11,7 @@ use crate::{
 /// Does what the command line says.
 pub fn dispatch(cli: Cli) -> Exit {
     match cli.command {
+        Command::Serve(args) => serve::run(&cli.global, &args),
         Command::Config { command } => config::run(&command),
     }
 }

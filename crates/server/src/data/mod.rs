@@ -1,6 +1,7 @@
 //! The data folder: what the server keeps outside the database, and who may hold it.
 
 mod lock;
+mod operator;
 mod token_secret;
 
 use std::{
@@ -8,7 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::{lock::DataLock, token_secret::token_secret};
+pub use self::{
+    lock::DataLock,
+    operator::{Address, OperatorKey},
+    token_secret::{TokenSecretError, token_secret},
+};
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +52,8 @@ pub enum DataError {
         /// Its mode.
         mode: u32,
     },
-    /// The token secret is not what was written.
-    #[error("{} does not hold a token secret; restore it, or remove it to end every session's token", path.display())]
+    /// A secret is not what was written.
+    #[error("{} does not hold what was written to it; restore it, or remove it to have a new one made (a new token.secret makes every session's token invalid)", path.display())]
     BadTokenSecret {
         /// Which file.
         path: PathBuf,

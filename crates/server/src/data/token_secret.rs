@@ -55,7 +55,8 @@ pub fn token_secret(
     }
 }
 
-fn kept(
+/// A secret in a file for its owner alone, made from `random` the first time.
+pub(super) fn kept(
     path: &Path,
     random: impl FnOnce() -> [u8; TOKEN_SECRET_BYTES],
 ) -> Result<SecretString, DataError> {

@@ -1,0 +1,191 @@
+//! Puts the server together: the one place that knows which adapter stands behind each port.
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use epilogue_api::{Api, Dialects, Settings, token::SessionTokens};
+use epilogue_core::{NodeId, SessionId, Span, StepKind};
+use epilogue_engine::{
+    Engine, Limits, Parts, StepPolicies,
+    clock::{SharedClock, SystemClock},
+    ids::Ids,
+    llm::{Models, OpenAi, Scripted},
+    media::MediaPlane,
+    memory::EmbeddedMemory,
+    tool::Toolbox,
+    webhook::{HttpWebhooks, egress::Egress},
+};
+use epilogue_media::Connections;
+use epilogue_storage::{
+    Storage,
+    sqlite::{Options, SqliteStorage},
+};
+
+use crate::{
+    config::{Config, ConfigError, StorageUrl},
+    data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
+};
+
+/// Why the server could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// There is no token secret.
+    #[error(transparent)]
+    TokenSecret(#[from] TokenSecretError),
+    /// The database cannot be used.
+    #[error("the database {url} cannot be used")]
+    Store {
+        /// Which database.
+        url: String,
+        /// Why.
+        #[source]
+        source: epilogue_storage::Error,
+    },
+    /// The engine could not take over.
+    #[error("the server could not take over where it left off")]
+    Recover(#[from] epilogue_engine::Error),
+    /// A client for outgoing requests could not be made.
+    #[error("outgoing requests are not possible")]
+    Outgoing(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StartError {
+    /// Whether the operator must change something before another try can succeed.
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::TokenSecret(_) => true,
+            Self::Data(_) | Self::Store { .. } | Self::Recover(_) | Self::Outgoing(_) => false,
+        }
+    }
+}
+
+/// A server that is put together, and whose past is taken over. Nothing runs yet.
+pub struct Assembly {
+    /// The API over the engine.
+    pub api: Api,
+    /// The key of whoever has the data folder.
+    pub operator: OperatorKey,
+    /// Held for as long as the server lives.
+    pub lock: DataLock,
+}
+
+/// Puts the server together.
+pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
+    let folder = config.storage.data_folder();
+    data::create_folder(&folder)?;
+    let lock = DataLock::acquire(&folder)?;
+    let ids = Arc::new(Ids::from_os());
+    let secret = data::token_secret(&config.security, &folder, || ids.bytes())?;
+    let operator = OperatorKey::load_or_make(&folder, || ids.bytes())?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let storage = open_store(config)?;
+    let directory = config.to_directory(clock.now())?;
+    let store_fault =
+        |source| StartError::Store { url: format!("{:?}", config.storage.url), source };
+    storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
+    let engine = Engine::new(parts(config, storage, clock, ids)?);
+    // One process per data folder: whoever else had turns or steps is gone.
+    engine.recover(&[]).await?;
+    let settings = settings(config, &operator);
+    let api = Api::new(engine, SessionTokens::new(&secret), settings);
+    Ok(Assembly { api, operator, lock })
+}
+
+/// Opens the store the configuration names, and brings its schema up to date.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Storage>, StartError> {
+    let StorageUrl::Sqlite(path) = &config.storage.url else {
+        // Refused when the configuration was read.
+        let source = epilogue_storage::Error::Other("only sqlite: is supported".into());
+        return Err(StartError::Store { url: format!("{:?}", config.storage.url), source });
+    };
+    let options =
+        Options { queue_max: config.limits.store_queue_max as usize, ..Options::default() };
+    open_sqlite(path, &options)
+        .map_err(|source| StartError::Store { url: format!("{:?}", config.storage.url), source })
+}
+
+fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<dyn Storage>> {
+    Ok(Arc::new(SqliteStorage::open(path, options)?))
+}
+
+fn parts(
+    config: &Config,
+    storage: Arc<dyn Storage>,
+    clock: SharedClock,
+    ids: Arc<Ids>,
+) -> Result<Parts, StartError> {
+    let egress = Egress::new(config.security.allow_private_webhooks)
+        .map_err(|error| StartError::Outgoing(error.into()))?;
+    let openai = OpenAi::new(clock.clone(), ids.clone())
+        .map_err(|error| StartError::Outgoing(error.into()))?;
+    Ok(Parts {
+        node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
+        models: Models::new(openai, Scripted::new(clock.clone())),
+        tools: Toolbox::new(egress.clone(), clock.clone()),
+        webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
+        memory: Arc::new(EmbeddedMemory::new(storage.clone())),
+        media: Arc::new(Media(Connections::default())),
+        wording: Arc::new(Dialects),
+        limits: limits(config),
+        policies: policies(config),
+        storage,
+        clock,
+        ids,
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        turn_wait: Span::from_secs(limits.turn_wait_s),
+        turns_waiting_max: limits.turns_waiting_max as usize,
+        turn_max: Span::from_secs(limits.turn_s_max),
+        tool_rounds_max: limits.tool_rounds_max,
+        turn_settle: Span::from_millis(limits.turn_settle_ms),
+        recall: Span::from_millis(config.memory.recall_timeout_ms),
+        steps_at_once: config.steps.concurrency as usize,
+        steps_per_lane: config.steps.concurrency_per_lane as usize,
+        lease: Span::from_secs(config.steps.lease_s),
+        stuck_after: Span::from_secs(config.health.stuck_after_s),
+        ..Limits::default()
+    }
+}
+
+fn policies(config: &Config) -> StepPolicies {
+    StepPolicies {
+        notify: config.steps.policy(StepKind::NotifyEnded),
+        ingest_memory: config.steps.policy(StepKind::IngestMemory),
+        analyze: config.steps.policy(StepKind::Analyze),
+        release_media: config.steps.policy(StepKind::ReleaseMedia),
+        purge: config.steps.policy(StepKind::Purge),
+    }
+}
+
+fn settings(config: &Config, operator: &OperatorKey) -> Settings {
+    Settings {
+        cors_origins: config.server.cors_origins.clone(),
+        public_url: config.server.public_url.clone(),
+        body_bytes_max: usize::try_from(config.limits.body_bytes_max).unwrap_or(usize::MAX),
+        opens_per_minute: config.limits.opens_per_minute,
+        messages_per_minute: config.limits.messages_per_minute,
+        history_per_minute: config.limits.history_per_minute,
+        ends_per_minute: config.limits.ends_per_minute,
+        operator: Some(operator.hash()),
+    }
+}
+
+/// The media crate behind the engine's port.
+struct Media(Connections);
+
+#[async_trait]
+impl MediaPlane for Media {
+    async fn release(&self, session: SessionId) -> usize {
+        self.0.release(session)
+    }
+}
