@@ -53,6 +53,8 @@ impl GlobalArgs {
 pub enum Command {
     /// Run the server
     Serve(ServeArgs),
+    /// Show one conversation for every way a session can end, and stay up
+    Demo(DemoArgs),
     /// Look at sessions, and end them
     Sessions {
         /// What about them.
@@ -106,6 +108,17 @@ impl ServeArgs {
     pub fn overrides(&self, global: &GlobalArgs) -> Overrides {
         Overrides { listen: self.listen, storage: self.storage.clone(), ..global.overrides() }
     }
+}
+
+/// The arguments of `epilogue demo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct DemoArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Stop after the summary; the exit code says whether all went well
+    #[arg(long)]
+    pub exit: bool,
 }
 
 /// `epilogue sessions`.

@@ -1,6 +1,7 @@
 //! What the program does: one file per command.
 
 mod config;
+mod demo;
 mod doctor;
 mod keys;
 mod migrate;
@@ -31,6 +32,7 @@ struct Ask {
 pub fn dispatch(cli: Cli) -> Exit {
     match cli.command {
         Command::Serve(args) => serve::run(&cli.global, &args),
+        Command::Demo(args) => demo::run(&cli.global, &args),
         Command::Sessions { command } => asking(&cli.global, sessions::run(command)),
         Command::Steps { command } => asking(&cli.global, steps::run(command)),
         Command::Keys { command } => asking(&cli.global, keys::run(command)),
