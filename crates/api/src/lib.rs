@@ -2,7 +2,10 @@
 //! every decision is the engine's.
 
 pub mod auth;
+mod body;
+mod cors;
 pub mod dialect;
+mod rate;
 mod state;
 pub mod token;
 mod wording;
