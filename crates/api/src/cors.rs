@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::{Settings, rate};
 
 /// How long a browser may remember that it has asked.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The key of whoever opens sessions.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
