@@ -182,6 +182,10 @@ impl Engine {
             Refused::Busy => TurnError::Busy,
             Refused::TooManyWaiting | Refused::WaitedTooLong => TurnError::Overrun,
         })?;
+        if self.is_draining() {
+            // The drain began while this message waited in line.
+            return Err(Error::Draining.into());
+        }
         let (begun, begins) = oneshot::channel();
         let engine = self.clone();
         self.inner.tasks.spawn(async move { engine.take_turn(request, place, begun).await });
