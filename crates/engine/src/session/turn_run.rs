@@ -265,7 +265,7 @@ impl TurnRun {
         let farewell = self.agent.farewell.clone().unwrap_or_default();
         if !farewell.is_empty() {
             // A reader that is gone by now misses nothing that is not in the transcript.
-            let _ = self.events.send(TurnEvent::Text(farewell.clone())).await;
+            let _ = self.tell(TurnEvent::Text(farewell.clone())).await;
         }
         farewell
     }
