@@ -237,8 +237,8 @@ impl TurnRun {
             reply.calls.clear();
         }
         let (finishing, calls): (Vec<_>, Vec<_>) =
-            reply.calls.iter().cloned().partition(|call| is_finish(&call.name));
-        self.finish |= self.agent.may_finish && !finishing.is_empty();
+            reply.calls.iter().cloned().partition(|call| self.is_finish(&call.name));
+        self.finish |= !finishing.is_empty();
         if calls.is_empty() && reply.text.is_empty() && self.finish {
             reply.text = self.farewell().await;
         }
@@ -258,6 +258,11 @@ impl TurnRun {
             None if self.finish => ControlFlow::Break(None),
             None => ControlFlow::Continue(()),
         }
+    }
+
+    /// Whether a call means goodbye. To an agent that may not finish it is a tool like any other.
+    fn is_finish(&self, tool: &str) -> bool {
+        self.agent.may_finish && FINISH_TOOLS.contains(&tool)
     }
 
     /// What the agent says when it finishes without words of its own.
@@ -409,10 +414,6 @@ impl TurnRun {
             tracing::error!(error, session = %self.session.id, "the agent could not end its session");
         }
     }
-}
-
-fn is_finish(tool: &str) -> bool {
-    FINISH_TOOLS.contains(&tool)
 }
 
 fn broken_by(reply: Reply, session: &Session, error: &ModelError) -> Reply {
