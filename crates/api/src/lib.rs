@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod dialect;
+pub mod native;
 mod state;
 pub mod token;
 mod wording;
