@@ -126,7 +126,8 @@ impl Worker {
         let mut attempts = 0;
         loop {
             let started = self.claim_round().await?;
-            if started == 0 && self.busy.tasks.is_empty() {
+            // A place is given up before `freed` tells of it, so that none is missed here.
+            if started == 0 && self.busy.lanes().is_empty() {
                 return Ok(attempts);
             }
             attempts += started;
