@@ -2,15 +2,20 @@
 //! every decision is the engine's.
 
 pub mod auth;
+mod body;
+mod cors;
 pub mod dialect;
+mod rate;
 mod state;
 pub mod token;
 mod wording;
 
-/// Every route.
-pub fn router(_api: &Api) -> axum::Router {
-    axum::Router::new()
-}
+use axum::Router;
 
 pub use state::{Api, Settings};
 pub use wording::Dialects;
+
+/// Every route of the server.
+pub fn router(api: &Api) -> Router {
+    dialect::talkifai::router(api)
+}

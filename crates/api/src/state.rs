@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use epilogue_engine::{Engine, records::KeyHash};
 
-use crate::token::SessionTokens;
+use crate::{rate::Limiter, token::SessionTokens};
 
 /// How the API is set up.
 #[derive(Clone, Debug)]
@@ -37,12 +37,13 @@ struct Inner {
     engine: Engine,
     tokens: SessionTokens,
     settings: Settings,
+    limiter: Limiter,
 }
 
 impl Api {
     /// An API over an engine.
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
-        Self { inner: Arc::new(Inner { engine, tokens, settings }) }
+        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter: Limiter::default() }) }
     }
 
     /// The engine.
@@ -58,5 +59,10 @@ impl Api {
     /// How the API is set up.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Counts requests against the limits.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.inner.limiter
     }
 }

@@ -53,6 +53,30 @@ impl GlobalArgs {
 pub enum Command {
     /// Run the server
     Serve(ServeArgs),
+    /// Show one conversation for every way a session can end, and stay up
+    Demo(DemoArgs),
+    /// Look at sessions, and end them
+    Sessions {
+        /// What about them.
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Look at what ended sessions still owe
+    Steps {
+        /// What about them.
+        #[command(subcommand)]
+        command: StepsCommand,
+    },
+    /// Make and revoke keys
+    Keys {
+        /// What about them.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Bring the database's schema up to date, and nothing else
+    Migrate(ServeArgs),
+    /// Check the configuration, the data folder, the database and the ledger
+    Doctor,
     /// The configuration
     Config {
         /// What about it.
@@ -86,17 +110,35 @@ impl ServeArgs {
     }
 }
 
+/// The arguments of `epilogue demo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct DemoArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Stop after the summary; the exit code says whether all went well
+    #[arg(long)]
+    pub exit: bool,
+}
+
 /// `epilogue sessions`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum SessionsCommand {
     /// List sessions, the latest first
     List(ListArgs),
     /// Show one session with its steps and usage
-    Show(SessionArg),
+    Show(OneArg),
     /// End a session
-    End(SessionArg),
+    End {
+        /// Which.
+        #[command(flatten)]
+        session: OneArg,
+        /// Why, for the activity log
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// Say why a session ended
-    Why(SessionArg),
+    Why(OneArg),
 }
 
 /// `epilogue steps`.
@@ -105,10 +147,7 @@ pub enum StepsCommand {
     /// List steps, the latest first
     List(ListArgs),
     /// Resume a parked step
-    Retry {
-        /// Its id, as `steps list` shows it
-        id: String,
-    },
+    Retry(OneArg),
 }
 
 /// `epilogue keys`.
@@ -150,10 +189,10 @@ pub struct ListArgs {
     pub limit: u32,
 }
 
-/// One session.
+/// One session or step.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct SessionArg {
-    /// Its id: the core's or its dialect's own
+pub struct OneArg {
+    /// Its id: a session's may be the core's or its dialect's own
     pub id: String,
     /// The organization; needed when there are several
     #[arg(long, value_name = "ID")]

@@ -1,6 +1,7 @@
 //! The server around the engine: configuration, command line, logs, connections, start and stop.
 
 pub mod cli;
+mod client;
 pub mod commands;
 pub mod config;
 pub mod data;

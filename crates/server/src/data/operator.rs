@@ -5,7 +5,10 @@ use std::{fs, io, path::Path};
 use epilogue_engine::records::KeyHash;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{DataError, file_error, token_secret::kept};
+use super::{
+    DataError, file_error,
+    token_secret::{kept, read},
+};
 use crate::config::hash_key;
 
 const OPERATOR_KEY_FILE: &str = "operator.key";
@@ -21,6 +24,12 @@ impl OperatorKey {
         random: impl FnOnce() -> [u8; 32],
     ) -> Result<Self, DataError> {
         kept(&folder.join(OPERATOR_KEY_FILE), random).map(Self)
+    }
+
+    /// The key that a running server has made.
+    pub fn load(folder: &Path) -> Result<Self, DataError> {
+        let path = folder.join(OPERATOR_KEY_FILE);
+        read(&path, fs::File::open(&path).map_err(file_error(&path))?).map(Self)
     }
 
     /// What the server compares it with.

@@ -72,7 +72,7 @@ pub(super) fn kept(
     }
 }
 
-fn read(path: &Path, file: File) -> Result<SecretString, DataError> {
+pub(super) fn read(path: &Path, file: File) -> Result<SecretString, DataError> {
     let failed = file_error(path);
     let mode = file.metadata().map_err(&failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
