@@ -12,7 +12,8 @@ use crate::{Result, load::count, time};
 const PAGES_TO_FOLD: u32 = 4_096;
 
 const NOW: i64 = 1_800_000_000_000;
-const DETAIL: &str = r#"{"reason":"user_end","caused_by":"user","deadline":null,"cost":"0.001","note":null}"#;
+const DETAIL: &str =
+    r#"{"reason":"user_end","caused_by":"user","deadline":null,"cost":"0.001","note":null}"#;
 
 /// What an end owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,9 @@ mod tests {
             let sql = format!("SELECT count(*) FROM {table}");
             db.query_row(&sql, [], |row| row.get(0)).expect("counted")
         };
-        assert_eq!([rows("ledger"), rows("steps"), rows("activity"), rows("balances")], [6, 2, 3, 2]);
+        assert_eq!(
+            [rows("ledger"), rows("steps"), rows("activity"), rows("balances")],
+            [6, 2, 3, 2]
+        );
     }
 }

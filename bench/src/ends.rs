@@ -73,7 +73,11 @@ pub async fn run(context: &Context) -> Result<Vec<Figure>> {
     let empty_rate = median(answers.iter().map(Run::rate));
     let mut figures = vec![
         Figure::new("one disk sync, 4 KiB appended, p50", sync.quantile_ms(50), "ms"),
-        Figure::new("empty handler, p50", median(answers.iter().map(|run| run.latencies.quantile_ms(50))), "ms"),
+        Figure::new(
+            "empty handler, p50",
+            median(answers.iter().map(|run| run.latencies.quantile_ms(50))),
+            "ms",
+        ),
         Figure::new("empty handler", empty_rate, "/s"),
     ];
     for after in [After::Owed, After::Delivered, After::Nothing] {
@@ -106,7 +110,11 @@ async fn measure(
         half.push(end_all(&server, &sessions, Some(rate / 2.0)).await?);
         settled(after, &data).await?;
     }
-    let floor = if bare_rate < empty_rate { ("bare loop", bare_rate) } else { ("empty handler", empty_rate) };
+    let floor = if bare_rate < empty_rate {
+        ("bare loop", bare_rate)
+    } else {
+        ("empty handler", empty_rate)
+    };
     let quantile = |runs: &[Run<()>], percent| {
         median(runs.iter().map(|run| run.latencies.quantile_ms(percent)))
     };

@@ -82,10 +82,13 @@ pub fn serve_nothing() -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         let router = Router::new().route("/", get(|| async { "{\"success\":true}" }));
-        Ok(axum::serve(axum::serve::ListenerExt::tap_io(listener, |stream| {
-            // As the real server does.
-            let _ = stream.set_nodelay(true);
-        }), router)
+        Ok(axum::serve(
+            axum::serve::ListenerExt::tap_io(listener, |stream| {
+                // As the real server does.
+                let _ = stream.set_nodelay(true);
+            }),
+            router,
+        )
         .await?)
     })
 }

@@ -15,12 +15,22 @@ const EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until no session is open any more. Returns how long that took.
 pub async fn until_all_ended(database: &Path, patience: Duration) -> Result<Duration> {
-    until_none(database, "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE due_at IS NOT NULL LIMIT 1)", patience).await
+    until_none(
+        database,
+        "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE due_at IS NOT NULL LIMIT 1)",
+        patience,
+    )
+    .await
 }
 
 /// Waits until no step is owed any more. Returns how long that took.
 pub async fn until_all_settled(database: &Path, patience: Duration) -> Result<Duration> {
-    until_none(database, "SELECT count(*) FROM (SELECT 1 FROM steps WHERE due_at IS NOT NULL LIMIT 1)", patience).await
+    until_none(
+        database,
+        "SELECT count(*) FROM (SELECT 1 FROM steps WHERE due_at IS NOT NULL LIMIT 1)",
+        patience,
+    )
+    .await
 }
 
 async fn until_none(database: &Path, sql: &str, patience: Duration) -> Result<Duration> {

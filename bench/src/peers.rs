@@ -106,12 +106,11 @@ fn router(received: Arc<AtomicUsize>, ticks: Ticks) -> Router {
     };
     let prompt = || async { events(stream::iter([FIRST, MORE, LAST])) };
     let ticking = move || async move {
-        let pieces = stream::iter(std::iter::repeat_n(MORE, ticks).chain([LAST])).then(
-            |piece| async move {
+        let pieces =
+            stream::iter(std::iter::repeat_n(MORE, ticks).chain([LAST])).then(|piece| async move {
                 time::sleep(Duration::from_secs(1)).await;
                 piece
-            },
-        );
+            });
         events(stream::once(async { FIRST }).chain(pieces))
     };
     Router::new()

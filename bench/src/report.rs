@@ -123,7 +123,8 @@ impl Report {
     /// The table, in Markdown.
     pub fn table(&self) -> String {
         let mut text = format!("{}\n\n`{}` ({})\n\n", self.machine, self.command, self.size);
-        text += "| Figure | Value | Floor, same run | Ratio | Aim | Met |\n|---|---|---|---|---|---|\n";
+        text +=
+            "| Figure | Value | Floor, same run | Ratio | Aim | Met |\n|---|---|---|---|---|---|\n";
         for figure in &self.figures {
             // Writing to a string does not fail.
             let _ = writeln!(text, "| {} |", figure.cells().join(" | "));

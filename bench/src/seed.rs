@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use epilogue_core::Span;
 use epilogue_engine::{
     clock::{Clock as _, SystemClock},
     ids::Ids,
@@ -14,6 +15,9 @@ use crate::Result;
 
 /// Copies in one transaction.
 const BATCH: usize = 20_000;
+
+/// Sessions opened in one millisecond, by which ids are ordered.
+const OPENS_PER_MS: usize = 4;
 
 /// The idle timeout of sessions opened without one of their own, in milliseconds.
 const IDLE_MS: i64 = 1_800_000;
@@ -35,8 +39,10 @@ pub fn copy(database: &Path, count: usize, due: Option<Due>) -> Result<Vec<Uuid>
     db.pragma_update(None, "cache_size", -262_144)?;
     let original = original(&db)?;
     let tables = tables(&db, original)?;
-    let (ids, now) = (Ids::seeded(1), SystemClock.now());
-    let ids: Vec<Uuid> = (0..count).map(|_| ids.session(now).0).collect();
+    let ids = ids(count);
+    if let Some(due) = due {
+        set_due(&db, original, due.first_ms)?;
+    }
     let mut number = 0_usize;
     for batch in ids.chunks(BATCH) {
         let transaction = db.transaction()?;
@@ -53,6 +59,13 @@ pub fn copy(database: &Path, count: usize, due: Option<Due>) -> Result<Vec<Uuid>
     }
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(ids)
+}
+
+/// Ids as a server would have drawn them that opened so many sessions until now.
+fn ids(count: usize) -> Vec<Uuid> {
+    let (ids, now) = (Ids::seeded(1), SystemClock.now());
+    let ago = |number| Span::from_millis(((count - number) / OPENS_PER_MS) as u64);
+    (0..count).map(|number| ids.session(now - ago(number)).0).collect()
 }
 
 /// When copy `number` of `count` comes due.

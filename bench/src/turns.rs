@@ -46,12 +46,12 @@ async fn first_token(context: &Context) -> Result<Vec<Figure>> {
         let calls = sessions.iter().map(Session::say).collect::<Result<_>>()?;
         through.push(speak(server.address, calls, AGENT_SPEAKS).await?);
     }
-    let of = |runs: &[Latencies], percent| {
-        load::median(runs.iter().map(|run| run.quantile_ms(percent)))
-    };
+    let of =
+        |runs: &[Latencies], percent| load::median(runs.iter().map(|run| run.quantile_ms(percent)));
     let figure = |percent| {
         let (direct, through) = (of(&direct, percent), of(&through, percent));
-        let added = Figure::new(format!("added to the first token, p{percent}"), through - direct, "ms");
+        let added =
+            Figure::new(format!("added to the first token, p{percent}"), through - direct, "ms");
         let whole = Figure::new(format!("first token, p{percent}"), through, "ms");
         (whole.over("model directly", direct), added)
     };
@@ -137,16 +137,23 @@ async fn streams(context: &Context) -> Result<Vec<Figure>> {
     while let Some(stream) = streams.join_next().await {
         heard.push(stream??);
     }
-    let stalled =
-        heard.iter().filter(|h| h.longest_pause > STALLED || h.words < ticks).count();
+    let stalled = heard.iter().filter(|h| h.longest_pause > STALLED || h.words < ticks).count();
     let pauses: Latencies = heard.iter().map(|heard| heard.longest_pause).collect();
     #[expect(clippy::cast_precision_loss, reason = "memory in KiB")]
     let (before, during) = (before as f64, during as f64);
     Ok(vec![
         Figure::new("streams held at once", count(wanted), "").aim(Aim::AtLeast(5_000.0)),
         Figure::new("of these, stalled", count(stalled), "").aim(Aim::AtMost(0.0)),
-        Figure::new("longest pause of a stream, a word a second, p50", pauses.quantile_ms(50), "ms"),
-        Figure::new("longest pause of a stream, a word a second, p99", pauses.quantile_ms(99), "ms"),
+        Figure::new(
+            "longest pause of a stream, a word a second, p50",
+            pauses.quantile_ms(50),
+            "ms",
+        ),
+        Figure::new(
+            "longest pause of a stream, a word a second, p99",
+            pauses.quantile_ms(99),
+            "ms",
+        ),
         Figure::new("resident memory with the streams", during / 1024.0, "MiB"),
         Figure::new("of it, for each stream", (during - before) / count(wanted), "KiB"),
     ])
