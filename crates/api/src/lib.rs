@@ -5,6 +5,7 @@ pub mod auth;
 mod body;
 mod cors;
 pub mod dialect;
+pub mod native;
 mod rate;
 mod state;
 pub mod token;
@@ -17,5 +18,5 @@ pub use wording::Dialects;
 
 /// Every route of the server.
 pub fn router(api: &Api) -> Router {
-    dialect::talkifai::router(api)
+    dialect::talkifai::router(api).merge(native::router(api)).fallback(native::no_such_path)
 }

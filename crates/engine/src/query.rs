@@ -49,12 +49,13 @@ pub struct Why {
 impl Engine {
     /// How the server is.
     pub async fn health(&self) -> Health {
-        let snapshot = self.snapshot().await;
-        let stuck = snapshot.as_ref().ok().map(|s| s.oldest_step);
+        let steps = self.store().step_census().await;
+        let oldest = steps.as_ref().ok().and_then(|steps| steps.oldest_owed_at);
+        let age = oldest.map(|since| self.now().since(since));
         Health {
-            parked: snapshot.as_ref().map_or(0, |s| s.steps.parked),
-            stuck: stuck.filter(|age| *age > self.limits().stuck_after),
-            store: snapshot.map(drop).map_err(|error| error.to_string()),
+            parked: steps.as_ref().map_or(0, |steps| steps.parked),
+            stuck: age.filter(|age| *age > self.limits().stuck_after),
+            store: steps.map(drop).map_err(|error| error.to_string()),
             draining: self.is_draining(),
         }
     }

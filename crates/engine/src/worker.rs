@@ -126,7 +126,8 @@ impl Worker {
         let mut attempts = 0;
         loop {
             let started = self.claim_round().await?;
-            if started == 0 && self.busy.tasks.is_empty() {
+            // A place is given up before `freed` tells of it, so that none is missed here.
+            if started == 0 && self.busy.lanes().is_empty() {
                 return Ok(attempts);
             }
             attempts += started;
@@ -172,15 +173,16 @@ impl Worker {
         Ok(started)
     }
 
+    /// How many more steps of a lane may run. A lane in which nothing runs always has room for one,
+    /// so that however many slow receivers fill the worker, none keeps another from being served.
     fn room_in(&self, lane: &DueLane) -> usize {
         let limits = self.engine.limits();
         let lanes = self.busy.lanes();
         let here = lanes.get(&(lane.org.clone(), lane.lane.clone())).copied().unwrap_or(0);
         let everywhere: usize = lanes.values().sum();
-        limits
-            .steps_per_lane
-            .saturating_sub(here)
-            .min(limits.steps_at_once.saturating_sub(everywhere))
+        let in_lane = limits.steps_per_lane.saturating_sub(here);
+        let in_all = limits.steps_at_once.saturating_sub(everywhere);
+        in_lane.min(in_all.max(usize::from(here == 0)))
     }
 
     /// How long a claim is believed: longer than any attempt may take.

@@ -32,7 +32,7 @@ impl Engine {
             return self.decide_end(org, id, request).await;
         }
         // No turn begins from here on until the end is decided; the one in flight keeps what it has.
-        let ending = self.inner.turns.hold_for_end(id, Cut::Ended);
+        let ending = self.inner.turns.hold_for_end((org.clone(), id), Cut::Ended);
         ending.settled(self.clock(), self.limits().turn_settle).await;
         self.decide_end(org, id, request).await
     }

@@ -177,11 +177,16 @@ impl Engine {
             wait_max: limits.turn_wait,
             waiting_max: limits.turns_waiting_max,
         };
-        let place = self.inner.turns.enter(request.session, patience, self.clock()).await;
+        let session = (request.org.clone(), request.session);
+        let place = self.inner.turns.enter(session, patience, self.clock()).await;
         let place = place.map_err(|refused| match refused {
             Refused::Busy => TurnError::Busy,
             Refused::TooManyWaiting | Refused::WaitedTooLong => TurnError::Overrun,
         })?;
+        if self.is_draining() {
+            // The drain began while this message waited in line.
+            return Err(Error::Draining.into());
+        }
         let (begun, begins) = oneshot::channel();
         let engine = self.clone();
         self.inner.tasks.spawn(async move { engine.take_turn(request, place, begun).await });

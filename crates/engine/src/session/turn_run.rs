@@ -237,8 +237,8 @@ impl TurnRun {
             reply.calls.clear();
         }
         let (finishing, calls): (Vec<_>, Vec<_>) =
-            reply.calls.iter().cloned().partition(|call| is_finish(&call.name));
-        self.finish |= self.agent.may_finish && !finishing.is_empty();
+            reply.calls.iter().cloned().partition(|call| self.is_finish(&call.name));
+        self.finish |= !finishing.is_empty();
         if calls.is_empty() && reply.text.is_empty() && self.finish {
             reply.text = self.farewell().await;
         }
@@ -260,12 +260,17 @@ impl TurnRun {
         }
     }
 
+    /// Whether a call means goodbye. To an agent that may not finish it is a tool like any other.
+    fn is_finish(&self, tool: &str) -> bool {
+        self.agent.may_finish && FINISH_TOOLS.contains(&tool)
+    }
+
     /// What the agent says when it finishes without words of its own.
     async fn farewell(&mut self) -> String {
         let farewell = self.agent.farewell.clone().unwrap_or_default();
         if !farewell.is_empty() {
             // A reader that is gone by now misses nothing that is not in the transcript.
-            let _ = self.events.send(TurnEvent::Text(farewell.clone())).await;
+            let _ = self.tell(TurnEvent::Text(farewell.clone())).await;
         }
         farewell
     }
@@ -409,10 +414,6 @@ impl TurnRun {
             tracing::error!(error, session = %self.session.id, "the agent could not end its session");
         }
     }
-}
-
-fn is_finish(tool: &str) -> bool {
-    FINISH_TOOLS.contains(&tool)
 }
 
 fn broken_by(reply: Reply, session: &Session, error: &ModelError) -> Reply {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use epilogue_core::{SessionId, Span};
+use epilogue_core::{OrgId, SessionId, Span};
 use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -80,10 +80,17 @@ impl Slot {
     }
 }
 
+/// Whose line it is. The organization is part of it: who names another one's session meets an empty
+/// line, not the session's own.
+pub(crate) type Key = (OrgId, SessionId);
+
 /// The lines of all sessions that have one.
+type Slots = Arc<Mutex<HashMap<Key, Arc<Slot>>>>;
+
+/// The lines of this node.
 #[derive(Default)]
 pub(crate) struct Turns {
-    slots: Arc<Mutex<HashMap<SessionId, Arc<Slot>>>>,
+    slots: Slots,
 }
 
 /// Why a turn did not get a place.
@@ -110,11 +117,11 @@ impl Turns {
     /// Takes the session's place, after everyone who came before.
     pub async fn enter(
         &self,
-        session: SessionId,
+        key: Key,
         patience: Patience,
         clock: &SharedClock,
     ) -> Result<Place, Refused> {
-        let user = self.user(session);
+        let user = self.user(key);
         {
             let state = user.slot.state();
             let others = state.users - 1;
@@ -145,8 +152,8 @@ impl Turns {
     }
 
     /// Keeps turns from beginning while an end is decided, and cuts the one in flight.
-    pub fn hold_for_end(&self, session: SessionId, why: Cut) -> Ending {
-        let user = self.user(session);
+    pub fn hold_for_end(&self, key: Key, why: Cut) -> Ending {
+        let user = self.user(key);
         let running = {
             let mut state = user.slot.state();
             state.endings += 1;
@@ -167,11 +174,11 @@ impl Turns {
         }
     }
 
-    fn user(&self, session: SessionId) -> User {
+    fn user(&self, key: Key) -> User {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(session).or_default().clone();
+        let slot = slots.entry(key.clone()).or_default().clone();
         slot.state().users += 1;
-        User { session, slot, slots: self.slots.clone() }
+        User { key, slot, slots: self.slots.clone() }
     }
 
     /// How many sessions have an entry.
@@ -183,9 +190,9 @@ impl Turns {
 
 /// A turn or an end that uses a slot. The last one out removes it.
 struct User {
-    session: SessionId,
+    key: Key,
     slot: Arc<Slot>,
-    slots: Arc<Mutex<HashMap<SessionId, Arc<Slot>>>>,
+    slots: Slots,
 }
 
 impl Drop for User {
@@ -194,7 +201,7 @@ impl Drop for User {
         let mut state = self.slot.state();
         state.users -= 1;
         if state.users == 0 {
-            slots.remove(&self.session);
+            slots.remove(&self.key);
         }
     }
 }
@@ -226,7 +233,7 @@ impl Ending {
     pub async fn settled(&self, clock: &SharedClock, limit: Span) {
         let Some(running) = &self.running else { return };
         if within(&**clock, limit, running.done.cancelled()).await.is_none() {
-            tracing::warn!(session = %self.user.session, "a turn did not settle in time");
+            tracing::warn!(session = %self.user.key.1, "a turn did not settle in time");
         }
     }
 }
@@ -254,8 +261,8 @@ mod tests {
         (clock.clone(), Arc::new(clock))
     }
 
-    fn session() -> SessionId {
-        SessionId(uuid::Uuid::from_u128(1))
+    fn session() -> Key {
+        (OrgId::from("org_test"), SessionId(uuid::Uuid::from_u128(1)))
     }
 
     #[tokio::test]

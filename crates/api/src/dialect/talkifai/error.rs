@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use super::wire::{Issue, Refusal};
+use crate::body::BodyError;
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -9,10 +11,6 @@ use axum::{
 use epilogue_core::Span;
 use epilogue_engine as engine;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
-
-use super::wire::Issue;
-use crate::body::BodyError;
 
 /// When a client that meets a passing fault is asked to come back.
 const RETRY_AFTER: Span = Span::from_secs(2);
@@ -156,11 +154,10 @@ impl IntoResponse for Error {
             let error = &self as &dyn std::error::Error;
             tracing::error!(error, status = status.as_u16(), "a request failed");
         }
-        let detail = match &self {
-            Self::Invalid(issues) => json!({ "detail": issues }),
-            other => json!({ "detail": other.to_string() }),
+        let mut response = match &self {
+            Self::Invalid(issues) => (status, Json(Refusal { detail: issues })).into_response(),
+            other => (status, Json(Refusal { detail: other.to_string() })).into_response(),
         };
-        let mut response = (status, Json(detail)).into_response();
         if let Some(span) = self.retry_after() {
             let seconds = span.as_millis().div_ceil(1000).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -10,6 +10,12 @@ use super::error::Error;
 /// The longest message, in characters.
 pub(super) const MESSAGE_CHARS_MAX: usize = 10_000;
 
+/// An error's body: a text, or a list of what is wrong with the request.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal<T> {
+    pub detail: T,
+}
+
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Issue {

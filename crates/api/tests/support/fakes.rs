@@ -1,0 +1,82 @@
+//! What is outside: named as fakes, for that is what they are.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use epilogue_core::{Role, SessionId, Span};
+use epilogue_engine::{
+    clock::SharedClock,
+    llm::{LanguageModel, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted},
+    media::MediaPlane,
+    webhook::{WebhookAnswer, WebhookReply, WebhookRequest, WebhookSender},
+};
+use futures::{StreamExt as _, stream};
+
+/// The scripted model, which on demand fails before or within its answer.
+pub struct FakeModel(Scripted);
+
+impl FakeModel {
+    pub fn new(clock: SharedClock) -> Self {
+        Self(Scripted::new(clock))
+    }
+}
+
+#[async_trait]
+impl LanguageModel for FakeModel {
+    async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
+        let said = request.messages.iter().rfind(|message| message.body.role == Role::User);
+        match said.map_or("", |message| message.body.content.as_str()) {
+            "fail" => Err(ModelError::Unreachable("the provider's own words".into())),
+            "break off" => {
+                let text = Ok(ModelEvent::Text("Half a ".into()));
+                Ok(stream::iter([text, Err(ModelError::Incomplete)]).boxed())
+            }
+            _ => self.0.stream(request).await,
+        }
+    }
+}
+
+/// A receiver that notes what it is sent, and answers 200 unless told otherwise.
+#[derive(Default)]
+pub struct FakeWebhooks {
+    heard: Mutex<Vec<WebhookRequest>>,
+    refusals: Mutex<u32>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FakeWebhooks {
+    /// What it was sent so far.
+    pub fn heard(&self) -> Vec<WebhookRequest> {
+        locked(&self.heard).clone()
+    }
+
+    /// Answers 500 that many times.
+    pub fn refuse(&self, times: u32) {
+        *locked(&self.refusals) = times;
+    }
+}
+
+#[async_trait]
+impl WebhookSender for FakeWebhooks {
+    async fn send(&self, request: &WebhookRequest) -> WebhookReply {
+        locked(&self.heard).push(request.clone());
+        let mut refusals = locked(&self.refusals);
+        let status = if *refusals > 0 { 500 } else { 200 };
+        *refusals = refusals.saturating_sub(1);
+        let answer = WebhookAnswer { status, retry_after: None, body: String::new() };
+        WebhookReply { result: Ok(answer), took: Span::ZERO }
+    }
+}
+
+/// Sessions that only write hold no media.
+pub struct NoMedia;
+
+#[async_trait]
+impl MediaPlane for NoMedia {
+    async fn release(&self, _session: SessionId) -> usize {
+        0
+    }
+}

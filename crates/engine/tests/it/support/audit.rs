@@ -1,0 +1,172 @@
+//! What must hold at every moment, whatever a test has done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use epilogue_core::{
+    Message, MicroCredits, OrgId, Role, Session, SessionId, SessionState, Step, StepKind,
+    StepState,
+    finalization::{self, Need},
+    ledger::{Account, TransactionKind},
+    session::Ended,
+    step::Attempt,
+};
+use epilogue_storage::{LedgerRow, LedgerStore, PageRequest, SessionFilter, SessionStore, Storage};
+
+use super::outside::Sent;
+
+/// Audits everything one organization has.
+pub async fn organization(store: &dyn Storage, org: &OrgId) {
+    let ledger = ledger(store, org).await;
+    for session in sessions(store, org).await {
+        let agent = store.agent_version(org, &session.agent).await.expect("read");
+        let agent = agent.expect("the agent's version is kept");
+        let of_session: Vec<_> =
+            ledger.iter().filter(|row| row.session == Some(session.id)).collect();
+        let expected = |ended: &Ended| {
+            let billed = ended.reason.is_billed();
+            let lasted = ended.at.since(session.opened_at);
+            if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO }
+        };
+        money(&session, &of_session, session.ended().map(expected));
+        let steps = store.steps_of(org, session.id).await.expect("read");
+        let plan = finalization::plan(&session, &agent);
+        let owed = plan.iter().filter(|planned| matches!(planned.need, Need::Owed { .. }));
+        finalized(&session, &steps, &owed.map(|planned| planned.kind).collect());
+        words(&session, &transcript(store, org, session.id).await);
+    }
+}
+
+/// The whole ledger, which must sum to zero: each transaction, and the accounts together.
+async fn ledger(store: &dyn Storage, org: &OrgId) -> Vec<LedgerRow> {
+    let mut rows = Vec::new();
+    let mut page = PageRequest::first(PageRequest::LIMIT_MAX);
+    loop {
+        let found = LedgerStore::list_ledger(store, org, None, &page).await.expect("read");
+        rows.extend(found.items);
+        let Some(next) = found.next else { break };
+        page.after = Some(next);
+    }
+    let mut sums = BTreeMap::<&str, i64>::new();
+    for row in &rows {
+        *sums.entry(&row.transaction_id).or_default() += row.amount.0;
+    }
+    assert!(sums.values().all(|sum| *sum == 0), "a transaction does not sum to zero: {sums:?}");
+    let running = Account::ALL.map(|account| store.balance(org, account));
+    let running: Vec<_> = futures::future::try_join_all(running).await.expect("read");
+    assert_eq!(running.into_iter().sum::<MicroCredits>(), MicroCredits::ZERO, "the whole ledger");
+    assert_eq!(store.audit_ledger(org).await.expect("read"), [], "running balances");
+    rows
+}
+
+async fn sessions(store: &dyn Storage, org: &OrgId) -> Vec<Session> {
+    let (mut all, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+    loop {
+        let found = SessionStore::list(store, org, &SessionFilter::default(), &page).await;
+        let found = found.expect("read");
+        all.extend(found.items);
+        let Some(next) = found.next else { return all };
+        page.after = Some(next);
+    }
+}
+
+/// One settlement per ended session, of what its recorded usage costs; holds are released.
+fn money(session: &Session, rows: &[&LedgerRow], cost: Option<MicroCredits>) {
+    let id = session.id;
+    let settlement: Vec<_> =
+        rows.iter().filter(|row| row.kind == TransactionKind::Settlement).collect();
+    let transactions: BTreeSet<_> = settlement.iter().map(|row| &row.transaction_id).collect();
+    let of = |account| -> MicroCredits {
+        rows.iter().filter(|row| row.account == account).map(|row| row.amount).sum()
+    };
+    match (session.ended(), cost) {
+        (Some(ended), Some(cost)) => {
+            assert_eq!(transactions.len(), 1, "settlements of {id}");
+            assert_eq!((ended.cost, of(Account::Revenue)), (cost, cost), "the cost of {id}");
+            assert_eq!(of(Account::Held), MicroCredits::ZERO, "what {id} held is released");
+            assert!(settlement.iter().all(|row| row.created_at == ended.at), "settled at the end");
+        }
+        _ => {
+            assert!(transactions.is_empty(), "{id} is open and settled");
+            assert_eq!(of(Account::Held), session.held, "what {id} holds");
+        }
+    }
+}
+
+/// What was owed is on record, every attempt too, and the state says what the steps say.
+fn finalized(session: &Session, steps: &[(Step, Vec<Attempt>)], owed: &BTreeSet<StepKind>) {
+    let id = session.id;
+    let states: Vec<_> = steps.iter().map(|(step, _)| (step.kind, step.state.clone())).collect();
+    if session.ended().is_none() {
+        assert_eq!(states, [], "{id} is open and owes steps");
+        return;
+    }
+    let kinds: BTreeSet<_> = states.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(&kinds, owed, "the steps of {id}");
+    for (step, attempts) in steps {
+        if step.state == StepState::Waiting {
+            let ready = finalization::is_ready(step.kind, &session.profile, &states);
+            assert!(!ready, "{} waits for nothing", step.id());
+        }
+        let running = u32::from(matches!(step.state, StepState::Leased { .. }));
+        let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number).collect();
+        let expected: Vec<_> = (1..=step.attempt - running).collect();
+        assert_eq!(numbers, expected, "the attempts at {}", step.id());
+    }
+    let open = states.iter().find(|(kind, state)| {
+        let sent_again = matches!(session.state, SessionState::Final { .. }) && kind.notifies();
+        !state.is_settled() && !sent_again
+    });
+    match session.state {
+        SessionState::Final { .. } => assert_eq!(open, None, "{id} is final"),
+        _ => assert!(open.is_some(), "{id} has settled everything and is not final"),
+    }
+}
+
+/// The transcript can be replayed, is counted right, and ends with the session.
+fn words(session: &Session, transcript: &[Message]) {
+    let id = session.id;
+    let seqs: Vec<_> = transcript.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (0..session.messages).collect::<Vec<_>>(), "the numbers in {id}");
+    let purged = transcript.is_empty();
+    let count = |wanted: &dyn Fn(&Message) -> bool| {
+        u32::try_from(transcript.iter().filter(|message| wanted(message)).count()).expect("few")
+    };
+    if !purged {
+        let visible = count(&|message| message.body.is_visible());
+        let by_user = count(&|message| message.body.role == Role::User);
+        let counted = (session.usage.total_messages, session.usage.user_messages);
+        assert_eq!(counted, (visible, by_user), "the counters of {id}");
+    }
+    if let Some(ended) = session.ended() {
+        let late = transcript.iter().find(|message| message.body.at > ended.at);
+        assert_eq!(late, None, "written after the end of {id}");
+    }
+    let mut open = Vec::new();
+    for message in transcript {
+        if message.body.role == Role::Tool {
+            let answered = message.body.tool_call_id.clone().expect("a result names its call");
+            assert_eq!(open.first(), Some(&answered), "an orphaned result in {id}");
+            open.remove(0);
+            continue;
+        }
+        assert_eq!(open, Vec::<String>::new(), "dangling calls in {id}");
+        open.extend(message.body.tool_calls.iter().map(|call| call.id.clone()));
+    }
+    assert_eq!(open, Vec::<String>::new(), "dangling calls at the end of {id}");
+}
+
+/// The whole transcript.
+pub async fn transcript(store: &dyn Storage, org: &OrgId, id: SessionId) -> Vec<Message> {
+    SessionStore::messages(store, org, id, 0, u32::MAX).await.expect("read")
+}
+
+/// Each event has one id, and every attempt at it the same body.
+pub fn deliveries(sent: &[Sent]) {
+    let mut bodies = BTreeMap::new();
+    for attempt in sent {
+        let step = attempt.step();
+        assert_eq!(step.event_id(), attempt.id);
+        let first = bodies.entry((step.session, step.kind)).or_insert(attempt);
+        assert_eq!((&first.id, &first.body), (&attempt.id, &attempt.body), "said otherwise");
+    }
+}

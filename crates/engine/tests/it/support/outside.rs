@@ -1,0 +1,245 @@
+//! Fakes of what lies outside: receivers of webhooks, memory, media, and a dialect's words.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use epilogue_core::{EventId, MemoryScope, OrgId, SessionId, Span, StepId, Timestamp};
+use epilogue_engine::{
+    media::MediaPlane,
+    memory::{Conversation, EmbeddedMemory, Memory, MemoryError},
+    webhook::{WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender},
+    wording::{Notification, Payload, Wording},
+};
+use tokio::sync::Notify;
+
+/// What the fake receiver does with an attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Plan {
+    /// Answers with this status, and asks for a wait.
+    Answer(u16, Option<Span>),
+    /// Is not there.
+    Unreachable,
+    /// Never answers.
+    Hang,
+}
+
+/// An attempt as the fake receiver saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub url: String,
+    pub id: EventId,
+    pub at: Timestamp,
+    pub body: String,
+}
+
+impl Sent {
+    /// The step that this attempt was made for.
+    pub fn step(&self) -> StepId {
+        StepId::of_event(&self.id).expect("an event's id names its step")
+    }
+}
+
+/// A fake receiver of every webhook. Accepts unless it is told otherwise.
+#[derive(Default)]
+pub struct FakeWebhooks {
+    plans: Mutex<VecDeque<Plan>>,
+    then: Mutex<Option<Plan>>,
+    slow: Mutex<Option<String>>,
+    sent: Mutex<Vec<Sent>>,
+    arrived: Notify,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+impl FakeWebhooks {
+    /// The next attempts come to this, the later ones are accepted.
+    pub fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
+        self.plans.lock().expect("not poisoned").extend(plans);
+    }
+
+    /// Every attempt that is not planned comes to this.
+    pub fn always(&self, plan: Plan) {
+        *self.then.lock().expect("not poisoned") = Some(plan);
+    }
+
+    /// The receiver with this host never answers.
+    pub fn hang_at(&self, host: &str) {
+        *self.slow.lock().expect("not poisoned") = Some(host.to_owned());
+    }
+
+    /// Every attempt so far.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().expect("not poisoned").clone()
+    }
+
+    /// The kinds of events sent, in order.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.sent().iter().map(|sent| sent.step().kind.as_str()).collect()
+    }
+
+    /// Ready when this many attempts have arrived.
+    pub async fn arrived(&self, count: usize) {
+        super::soon(async {
+            loop {
+                let arrived = self.arrived.notified();
+                if self.sent().len() >= count {
+                    return;
+                }
+                arrived.await;
+            }
+        })
+        .await;
+    }
+
+    /// The most attempts that were under way at once.
+    pub fn most_in_flight(&self) -> usize {
+        self.most_in_flight.load(Ordering::SeqCst)
+    }
+
+    fn next_plan(&self, request: &WebhookRequest) -> Plan {
+        let slow = self.slow.lock().expect("not poisoned").clone();
+        if slow.is_some() && slow.as_deref() == request.url.host_str() {
+            return Plan::Hang;
+        }
+        let planned = self.plans.lock().expect("not poisoned").pop_front();
+        let then = *self.then.lock().expect("not poisoned");
+        planned.or(then).unwrap_or(Plan::Answer(200, None))
+    }
+}
+
+/// Counts an attempt for as long as it is under way.
+struct InFlight<'a>(&'a FakeWebhooks);
+
+impl<'a> InFlight<'a> {
+    fn enter(webhooks: &'a FakeWebhooks) -> Self {
+        let now = webhooks.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        webhooks.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        Self(webhooks)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl WebhookSender for FakeWebhooks {
+    async fn send(&self, request: &WebhookRequest) -> WebhookReply {
+        let _under_way = InFlight::enter(self);
+        self.sent.lock().expect("not poisoned").push(Sent {
+            url: request.url.to_string(),
+            id: request.id.clone(),
+            at: request.at,
+            body: request.body.clone(),
+        });
+        self.arrived.notify_waiters();
+        let result = match self.next_plan(request) {
+            Plan::Answer(status, retry_after) => {
+                Ok(WebhookAnswer { status, retry_after, body: "heard".into() })
+            }
+            Plan::Unreachable => Err(WebhookError::Unreachable("nobody there".into())),
+            Plan::Hang => std::future::pending().await,
+        };
+        WebhookReply { result, took: Span::ZERO }
+    }
+}
+
+/// How the fake memory behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mood {
+    /// As the real one behind it.
+    Well,
+    /// Every request fails.
+    Failing,
+    /// No request is ever answered.
+    Stalled,
+}
+
+/// The real embedded memory behind a fake door that can be shut.
+pub struct FakeMemory {
+    real: EmbeddedMemory,
+    mood: Arc<AtomicU8>,
+}
+
+impl FakeMemory {
+    pub fn new(real: EmbeddedMemory, mood: Arc<AtomicU8>) -> Self {
+        Self { real, mood }
+    }
+
+    async fn pass(&self) -> Result<(), MemoryError> {
+        match self.mood.load(Ordering::SeqCst) {
+            mood if mood == Mood::Failing as u8 => Err(epilogue_storage::Error::Overloaded.into()),
+            mood if mood == Mood::Stalled as u8 => std::future::pending().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Memory for FakeMemory {
+    async fn ingest(&self, conversation: Conversation) -> Result<(), MemoryError> {
+        self.pass().await?;
+        self.real.ingest(conversation).await
+    }
+
+    async fn recall(
+        &self,
+        org: &OrgId,
+        scope: &MemoryScope,
+    ) -> Result<Option<String>, MemoryError> {
+        self.pass().await?;
+        self.real.recall(org, scope).await
+    }
+
+    async fn forget(&self, org: &OrgId, scope: &MemoryScope) -> Result<u64, MemoryError> {
+        self.real.forget(org, scope).await
+    }
+}
+
+/// A fake media plane that counts what it was asked to release.
+#[derive(Default)]
+pub struct FakeMedia {
+    released: Mutex<Vec<SessionId>>,
+}
+
+impl FakeMedia {
+    pub fn released(&self) -> Vec<SessionId> {
+        self.released.lock().expect("not poisoned").clone()
+    }
+}
+
+#[async_trait]
+impl MediaPlane for FakeMedia {
+    async fn release(&self, session: SessionId) -> usize {
+        self.released.lock().expect("not poisoned").push(session);
+        1
+    }
+}
+
+/// Plain words for every event.
+pub struct FakeWording;
+
+impl Wording for FakeWording {
+    fn payload(&self, told: &Notification<'_>) -> Option<Payload> {
+        let forms: Vec<_> = told.analyses.iter().map(|a| (&a.form, &a.values)).collect();
+        let body = serde_json::json!({
+            "id": told.id,
+            "session": told.session.id,
+            "reason": told.ended.reason,
+            "cost": told.ended.cost,
+            "metadata": told.session.context.metadata,
+            "forms": forms,
+        });
+        let event = format!("fake.{}", told.kind.as_str());
+        Some(Payload { event, body: body.to_string(), body_signature_header: None })
+    }
+}
