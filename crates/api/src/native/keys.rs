@@ -13,7 +13,7 @@ use super::{
     access::{self, Acting},
     input::{self, JsonBody, Segment},
     page::Listed,
-    problem::{Kind, Problem, ProblemDetails},
+    problem::{Kind, Problem},
 };
 use crate::{Api, auth};
 
@@ -231,8 +231,8 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Probl
     params(("id" = String, Path, description = "The key's id: never the key itself.")),
     responses(
         (status = 200, description = "The key, revoked.", body = KeyView),
-        (status = 404, description = "This organization has no such key.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "It stands in the configuration.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such key."),
+        (status = 409, description = "It stands in the configuration."),
     ),
 )]
 async fn revoke_key(
