@@ -77,9 +77,6 @@ async fn every_command_in_the_documentation_does_what_it_says() {
         let answer = run(&world, &words).await;
         assert!(matches!(answer.status, 200..=202), "{command}\n{}", answer.text);
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        if let Some(session) = text(&answer.body["session"]["id"]) {
-            variables.insert("SESSION", session);
-        }
         if let Some(token) = text(&answer.body["session_token"]) {
             variables.insert("TOKEN", token);
         }
