@@ -193,12 +193,15 @@ async fn a_turn_that_does_not_settle_is_fenced_and_its_late_write_refused() {
     let id = app.open().await;
     let mut stream = app.begin(id, "hello").await;
     let (release, released) = std::sync::mpsc::channel::<()>();
+    let (is_stuck, mut sticks) = tokio::sync::mpsc::unbounded_channel();
     let stuck = futures::stream::poll_fn(move |_| {
+        is_stuck.send(()).expect("the test listens");
         // A model that holds its thread: nothing but this ends it.
         let _ = released.recv();
         std::task::Poll::Ready(Some(crate::support::model::text("too late")))
     });
     hand.next().await.begin_with(stuck.boxed());
+    soon(sticks.recv()).await.expect("it sticks");
     let (engine, org) = (app.engine.clone(), crate::support::org());
     let ending = tokio::spawn(async move {
         engine.end(&org, id, epilogue_core::EndRequest::asked(EndReason::UserEnd)).await

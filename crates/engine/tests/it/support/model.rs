@@ -71,7 +71,7 @@ impl LanguageModel for FakeModel {
         self.asked.lock().expect("not poisoned").push(request.clone());
         let begun = match &mut *self.mode.lock().expect("not poisoned") {
             Mode::ByItself(rule) => {
-                return rule(&request).map(|pieces| stream::iter(pieces).boxed());
+                return rule(&request).map(|pieces| stream::iter(pieces).then(aside).boxed());
             }
             Mode::ByHand(asked) => {
                 let (begin, begun) = oneshot::channel();
@@ -85,6 +85,12 @@ impl LanguageModel for FakeModel {
             Err(_) => std::future::pending().await,
         }
     }
+}
+
+/// Lets others go first before the next piece.
+async fn aside(piece: Piece) -> Piece {
+    tokio::task::yield_now().await;
+    piece
 }
 
 /// The test's hand on the fake model.
