@@ -49,7 +49,6 @@ async fn a_right_answer_is_kept_as_it_is() {
 
 #[tokio::test]
 async fn a_wrong_type_is_asked_about_once_more_and_then_null() {
-    let app = TestEngine::with(with_form).await;
     let wrong = r#"{"resolved":"yes","mood":"good"}"#;
     let right = r#"{"resolved":true,"mood":"bad"}"#;
     for (second, expected) in [

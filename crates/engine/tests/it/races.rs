@@ -313,3 +313,52 @@ async fn a_retry_amid_takeovers_settles_once() {
         assert_eq!(resumed, 1);
     }
 }
+
+/// Invariants 2 and 3, born together: a process that is killed in the middle of opens, turns and
+/// ends leaves each whole or not at all, and what it answered with success is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_process_that_is_killed_leaves_nothing_half_done() {
+    let mut app = talkative().await;
+    for mut dice in rounds().step_by(4) {
+        let process = app.process_with_store("doomed");
+        process.work();
+        let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..4 {
+            let (engine, opening) = (process.engine.clone(), app.opening());
+            let answered = answered.clone();
+            process.spawn(async move {
+                // A fault is the process dying under it: then there is nothing to answer.
+                let Ok(opened) = engine.open(opening).await else { return };
+                let id = opened.session.id;
+                let Ok(mut stream) = engine.turn(request(id, "hello")).await else { return };
+                while stream.events.recv().await.is_some() {}
+                let receipt = engine.end(&org(), id, EndRequest::asked(EndReason::UserEnd)).await;
+                if let Ok(receipt) = receipt {
+                    answered.send(receipt.expect("it exists")).expect("heard");
+                }
+            });
+        }
+        drop(answered);
+        let killed_after = dice.roll(4);
+        let mut receipts = Vec::new();
+        for _ in 0..killed_after {
+            receipts.extend(soon(answers.recv()).await);
+        }
+        process.kill();
+        while let Some(receipt) = soon(answers.recv()).await {
+            receipts.push(receipt);
+        }
+        app.audit().await;
+        for receipt in receipts {
+            let session = app.session(receipt.session.id).await;
+            assert_eq!(session.ended(), receipt.outcome.ended());
+        }
+    }
+    app.restart().await;
+    app.advance(HALF_HOUR);
+    app.run_until_idle().await;
+    let everything = epilogue_engine::records::SessionFilter::default();
+    let page = epilogue_engine::records::PageRequest::first(500);
+    let sessions = app.engine.sessions(&org(), &everything, &page).await.expect("read").items;
+    assert!(!sessions.is_empty() && sessions.iter().all(is_final));
+}

@@ -184,6 +184,23 @@ async fn an_end_during_a_stream_keeps_and_bills_what_was_received() {
     assert_eq!(ended.cost.0, 30_000 + (tokens * 10 + 5) / 10 * 1_000);
 }
 
+/// Invariant 7: an end before the first token gives the model up; nothing is kept or billed of it.
+#[tokio::test]
+async fn an_end_before_the_first_token_gives_the_model_up() {
+    let app = TestEngine::start().await;
+    let mut hand = app.model().by_hand();
+    let id = app.open().await;
+    let mut stream = app.begin(id, "hello").await;
+    let asked = hand.next().await;
+    assert_eq!(asked.request.messages.len(), 2);
+    app.end(id).await;
+    assert_eq!(rest(&mut stream).await, [TurnEvent::Failed(TurnFailure::SessionEnded)]);
+    assert!(asked.is_given_up());
+    assert_eq!(app.said(id).await, ["assistant: Hello!", "user: hello"]);
+    let used = app.session(id).await.usage;
+    assert_eq!((used.output_tokens, used.model_calls, used.estimated), (0, 0, false));
+}
+
 /// Invariant 7, the fence holds: a turn that does not let go is left behind, and what it writes
 /// after the end is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
