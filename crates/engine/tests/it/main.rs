@@ -7,6 +7,7 @@ mod drain;
 mod expiry;
 mod leases;
 mod memory;
+mod races;
 mod support;
 mod tools;
 mod turns;
