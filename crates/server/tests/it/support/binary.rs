@@ -139,9 +139,14 @@ impl Binary {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kills it as a power cut would, and waits until it is gone. Returns what it has logged.
-    pub async fn kill(mut self) -> String {
+    /// Kills it as a power cut would.
+    pub fn strike(&mut self) {
         self.child.start_kill().expect("killed");
+    }
+
+    /// Kills it and waits until it is gone. Returns what it has logged.
+    pub async fn kill(mut self) -> String {
+        self.strike();
         self.gone().await;
         self.logs()
     }
