@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::access::ORGANIZATION_HEADER;
 
 /// How long a browser may keep the answer to a preflight.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Answers preflights and marks answers, for pages of these origins; `*` is any. Credentials are
 /// bearer tokens, never cookies, so that any page may be let in without being trusted.

@@ -227,13 +227,11 @@ impl IntoResponse for Problem {
 }
 
 /// What a path that nobody serves answers.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub async fn no_such_path() -> Problem {
     Problem::new(Kind::NotFound, "There is nothing at this path.")
 }
 
 /// What a path answers to a method it does not have.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub(super) async fn no_such_method() -> Problem {
     Problem::new(Kind::MethodNotAllowed, "This path has other methods; see the Allow header.")
 }

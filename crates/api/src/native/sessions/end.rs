@@ -11,7 +11,7 @@ use crate::{
     native::{
         access::{Acting, By},
         input::{self, OptionalBody, Segment},
-        problem::{Kind, Problem, ProblemDetails},
+        problem::{Kind, Problem},
     },
 };
 
@@ -70,7 +70,7 @@ pub(crate) struct EndedBody {
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "The session is over.", body = EndedBody),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 pub(super) async fn end_session(

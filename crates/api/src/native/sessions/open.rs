@@ -17,7 +17,7 @@ use crate::{
         NAME,
         access::Acting,
         input::{self, JsonBody},
-        problem::{Kind, Problem, ProblemDetails},
+        problem::{Kind, Problem},
         profile,
     },
 };
@@ -74,9 +74,9 @@ pub(crate) struct OpenedBody {
     post, path = "/epilogue/v1/sessions", tag = "sessions", request_body = OpenBody,
     responses(
         (status = 201, description = "The session is open. `Location` is its path.", body = OpenedBody),
-        (status = 402, description = "The organization has too few credits.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "This organization has no such agent.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "There is a session of that name.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 402, description = "The organization has too few credits."),
+        (status = 404, description = "This organization has no such agent."),
+        (status = 409, description = "There is a session of that name."),
     ),
 )]
 pub(super) async fn open_session(

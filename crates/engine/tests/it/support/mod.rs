@@ -14,7 +14,7 @@ use std::{
 
 use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
-    SessionId, Span, Step, StepKind, Timestamp,
+    SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
     profile::{AgentFinish, Keeps, NotifyEnded},
     step::Attempt,
@@ -415,6 +415,11 @@ pub async fn rest(stream: &mut TurnStream) -> Vec<TurnEvent> {
         events.push(event);
     }
     events
+}
+
+/// Whether every step has settled.
+pub fn is_final(session: &Session) -> bool {
+    matches!(session.state, SessionState::Final { .. })
 }
 
 /// The text of a turn.

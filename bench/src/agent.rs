@@ -1,0 +1,116 @@
+//! The organization and the agent that all is measured with, and what their clients send.
+
+use http::Method;
+use serde::Deserialize;
+
+use crate::{
+    Result,
+    http::{Answer, Call, call},
+    server::Data,
+};
+
+const KEY: &str = "tk_live_bench";
+const AGENT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
+
+/// What differs between measurements.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Who is told of ends.
+    pub webhook: Option<String>,
+    /// Who answers: the base of an OpenAI-compatible endpoint, or a script if there is none.
+    pub model: Option<String>,
+    /// What is logged.
+    pub log: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { webhook: None, model: None, log: "info" }
+    }
+}
+
+/// The server's configuration.
+pub fn config(data: &Data, setup: &Setup) -> String {
+    let model = match &setup.model {
+        Some(base) => format!(r#"{{ provider = "openai", base_url = "{base}", name = "bench" }}"#),
+        None => {
+            r#"{ provider = "scripted", script = [{ when = "", reply = "It is open." }] }"#.into()
+        }
+    };
+    let webhook = setup.webhook.as_ref().map_or(String::new(), |url| {
+        format!(r#"webhook = {{ url = "{url}", secret = "whsec_YmVuY2htYXJrLXNlY3JldC0wMDAwMDAwMA==" }}"#)
+    });
+    let (database, log) = (data.database(), setup.log);
+    let database = database.display();
+    format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+[storage]
+url = "sqlite:{database}"
+[security]
+allow_private_webhooks = true
+[limits]
+opens_per_minute = 0
+messages_per_minute = 0
+ends_per_minute = 0
+history_per_minute = 0
+connections_max = 20000
+[telemetry]
+log = "{log}"
+[[organizations]]
+id = "org_bench"
+name = "Bench"
+api_keys = ["{KEY}"]
+[[organizations.agents]]
+id = "{AGENT}"
+name = "Bench"
+prompt = "You answer questions about opening hours."
+greeting = "Hello! How can I help you today?"
+price = {{ per_session = "0.001", per_1k_tokens = "0.01" }}
+model = {model}
+{webhook}
+"#
+    )
+}
+
+/// An open session, as its client knows it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Session {
+    conversation_id: String,
+    session_token: String,
+}
+
+/// Opens a session.
+pub fn open() -> Result<Call> {
+    let body = format!(r#"{{"agent_id":"{AGENT}","user_identifier":"someone@example.com"}}"#);
+    call(Method::POST, "/v1/chat/sessions", &[("x-api-key", KEY)], body)
+}
+
+/// Reads the answer to [`open`].
+pub fn opened(answer: Answer) -> Result<Session> {
+    Ok(serde_json::from_slice(&answer.ok()?.body)?)
+}
+
+/// Reads the answer to an end or a whole turn.
+pub fn accepted(answer: Answer) -> Result<()> {
+    answer.ok().map(drop)
+}
+
+impl Session {
+    /// Sends a message: a turn, streamed.
+    pub fn say(&self) -> Result<Call> {
+        self.post("messages", r#"{"message":"When are you open on Sundays?"}"#)
+    }
+
+    /// Ends it.
+    pub fn end(&self) -> Result<Call> {
+        self.post("end", "")
+    }
+
+    fn post(&self, what: &str, body: &str) -> Result<Call> {
+        let path = format!("/v1/chat/sessions/{}/{what}", self.conversation_id);
+        let bearer = format!("Bearer {}", self.session_token);
+        call(Method::POST, &path, &[("authorization", &bearer)], body.to_owned())
+    }
+}
