@@ -97,11 +97,12 @@ async fn kill_again_and_again(
             logs.push_str(&starting.kill().await);
             continue;
         }
-        let server = world.home.start().await;
+        let mut server = world.home.start().await;
         front.open_at(server.url());
         pause(Duration::from_millis(random.random_range(LIFE_MS))).await;
-        logs.push_str(&server.kill().await);
+        server.strike();
         front.shut();
+        logs.push_str(&server.kill().await);
     }
     let server = world.home.start().await;
     front.open_at(server.url());

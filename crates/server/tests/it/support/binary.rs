@@ -1,7 +1,7 @@
 //! The binary under test, and the folder it lives in.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,6 +16,9 @@ use tokio::{
 
 use super::in_time;
 
+/// The binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_epilogue");
+
 /// A configuration and a data folder, which outlive every process that uses them.
 pub struct Home {
     folder: TempDir,
@@ -26,18 +29,18 @@ impl Home {
     pub fn new(config: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let home = Self { folder };
-        home.configure(config);
+        let text = toml::to_string(config).expect("TOML");
+        std::fs::write(home.config(), text).expect("written");
         home
     }
 
-    /// Changes the configuration for those that start from now on.
-    pub fn configure(&self, config: &Value) {
-        let text = toml::to_string(config).expect("TOML");
-        std::fs::write(self.config(), text).expect("written");
+    /// The folder it all lies in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    fn config(&self) -> PathBuf {
         self.folder.path().join("epilogue.toml")
     }
 
@@ -52,15 +55,20 @@ impl Home {
     }
 
     /// `epilogue serve` on a port of the system's choice.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_epilogue"));
+    fn command(&self) -> Command {
+        self.command_at(Path::new(BINARY), "127.0.0.1:0")
+    }
+
+    /// `epilogue serve` of this copy of the binary, on this address.
+    pub fn command_at(&self, binary: &Path, address: &str) -> Command {
+        let mut command = Command::new(binary);
         command
             .arg("serve")
             .arg("--config")
             .arg(self.config())
             .arg("--data")
             .arg(self.data())
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", address])
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -139,16 +147,26 @@ impl Binary {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kills it as a power cut would, and waits until it is gone. Returns what it has logged.
-    pub async fn kill(mut self) -> String {
+    /// Kills it as a power cut would.
+    pub fn strike(&mut self) {
         self.child.start_kill().expect("killed");
+    }
+
+    /// Kills it and waits until it is gone. Returns what it has logged.
+    pub async fn kill(mut self) -> String {
+        self.strike();
         self.gone().await;
         self.logs()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Asks it to stop. Needs a second call to insist.
     pub fn terminate(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.expect("kill runs").success(), "the server is gone");
     }
