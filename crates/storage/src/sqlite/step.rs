@@ -6,7 +6,7 @@ use epilogue_core::{
     event::Activity,
     step::{Attempt, AttemptOutcome},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{SqliteStorage, activity, row, step_settle, writer::Db};
 use crate::{
@@ -61,15 +61,23 @@ pub(super) fn of_session(db: &Connection, org: &OrgId, session: SessionId) -> Re
     Ok(steps)
 }
 
-/// The next lane in order, with when its first step is due.
-fn lane_after(db: &Connection, (org, lane): (&str, &str)) -> Result<Option<DueLane>> {
+/// The next lane in order, with when its first step is due. Two seeks: comparing (org, lane) as one
+/// row value would seek by the organization alone and then read every step of the lane before.
+pub(super) fn lane_after(db: &Connection, (org, lane): (&str, &str)) -> Result<Option<DueLane>> {
+    let in_org = "SELECT org_id, lane, due_at FROM steps
+         WHERE due_at IS NOT NULL AND org_id = ?1 AND lane > ?2 ORDER BY lane, due_at LIMIT 1";
+    let in_next_org = "SELECT org_id, lane, due_at FROM steps
+         WHERE due_at IS NOT NULL AND org_id > ?1 ORDER BY org_id, lane, due_at LIMIT 1";
+    if let Some(found) = first_lane(db, in_org, params![org, lane])? {
+        return Ok(Some(found));
+    }
+    first_lane(db, in_next_org, params![org])
+}
+
+fn first_lane(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Option<DueLane>> {
     let found = db
-        .prepare_cached(
-            "SELECT org_id, lane, due_at FROM steps
-             WHERE due_at IS NOT NULL AND (org_id, lane) > (?1, ?2)
-             ORDER BY org_id, lane, due_at LIMIT 1",
-        )?
-        .query_row(params![org, lane], |row| {
+        .prepare_cached(sql)?
+        .query_row(values, |row| {
             Ok(DueLane { org: row::text(row, 0)?, lane: row.get(1)?, due_at: row::time(row, 2)? })
         })
         .optional()?;

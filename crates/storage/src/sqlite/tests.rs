@@ -1,5 +1,7 @@
 //! What is particular to SQLite. What every backend must do is in `conformance`.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use super::*;
 use crate::{DirectoryStore, Error};
 
@@ -129,4 +131,35 @@ async fn the_ledger_refuses_to_be_rewritten() {
     let hand = rusqlite::Connection::open(&path).expect("opens");
     assert!(hand.execute("UPDATE ledger SET amount = 6", []).is_err());
     assert!(hand.execute("DELETE FROM ledger", []).is_err());
+}
+
+#[test]
+fn the_next_lane_is_found_without_reading_the_steps_of_the_one_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    drop(open(&path).expect("opens"));
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    let owe = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+        INSERT INTO steps (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
+        SELECT ?3, randomblob(16), 'notify_ended', ?1, 'owed', n, 0, 0, n FROM numbers";
+    for (org, lane, count) in [("a", "hook:1", 5_000), ("a", "hook:2", 1), ("b", "hook:1", 1)] {
+        db.execute(owe, rusqlite::params![lane, count, org]).expect("owed");
+    }
+    // Operations of SQLite's machine, so that the test does not depend on how fast this one is.
+    let operations = Arc::<AtomicUsize>::default();
+    let counted = operations.clone();
+    let count = move || {
+        counted.fetch_add(1, Relaxed);
+        false
+    };
+    db.progress_handler(1, Some(count)).expect("counted");
+    let mut found = Vec::new();
+    let mut place = (String::new(), String::new());
+    while let Some(lane) = step::lane_after(&db, (&place.0, &place.1)).expect("looked up") {
+        place = (lane.org.to_string(), lane.lane.clone());
+        found.push(place.clone());
+    }
+    let expected = [("a", "hook:1"), ("a", "hook:2"), ("b", "hook:1")];
+    assert_eq!(found, expected.map(|(org, lane)| (org.to_owned(), lane.to_owned())));
+    assert!(operations.load(Relaxed) < 500, "{operations:?} operations for three lanes");
 }
