@@ -21,6 +21,8 @@ mod lists;
 mod opens;
 #[path = "native/problems.rs"]
 mod problems;
+#[path = "native/rates.rs"]
+mod rates;
 #[path = "native/tenants.rs"]
 mod tenants;
 #[path = "native/turns.rs"]

@@ -81,7 +81,7 @@ async fn sessions_are_filtered() {
         }
     };
     assert_eq!(names("dialect=native").await, json!(["second", "first"]));
-    assert_eq!(names("dialect=dasha").await, json!([]));
+    assert_eq!(names("dialect=talkifai").await, json!([]));
     assert_eq!(names("state=active").await, json!(["first"]));
     assert_eq!(names("state=final").await, json!(["second"]));
     assert_eq!(names("reason=operator").await, json!(["second"]));

@@ -9,7 +9,7 @@ use crate::native_support::{Answer, World};
 #[tokio::test]
 async fn a_fault_of_ours_says_nothing_of_its_cause() {
     let cause = "/var/lib/epilogue/secret.db is full";
-    let full = Error::Store(epilogue_storage::Error::Full(cause.into()));
+    let full = Error::Store(epilogue_engine::testing::Error::Full(cause.into()));
     let answer = Answer::read(Problem::from(full).into_response()).await;
     answer.is_problem(500, "internal");
     insta::assert_json_snapshot!("internal", answer.body);
@@ -17,7 +17,7 @@ async fn a_fault_of_ours_says_nothing_of_its_cause() {
 
 #[tokio::test]
 async fn a_store_with_more_work_than_it_takes_says_when_to_try_again() {
-    let overloaded = Error::Store(epilogue_storage::Error::Overloaded);
+    let overloaded = Error::Store(epilogue_engine::testing::Error::Overloaded);
     let answer = Answer::read(Problem::from(overloaded).into_response()).await;
     answer.is_problem(503, "unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -3,7 +3,7 @@
 use epilogue_api::auth;
 use epilogue_core::{Agent, MicroCredits, OrgId};
 use epilogue_engine::records::{Credential, CredentialKind, Organization, Role};
-use epilogue_storage::OrganizationConfig;
+use epilogue_engine::testing::OrganizationConfig;
 use serde_json::{Value, json};
 
 use super::START;

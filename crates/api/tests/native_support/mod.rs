@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use axum::Router;
 use epilogue_api::{Api, Dialects, Settings, auth, native, token::SessionTokens};
 use epilogue_core::{NodeId, SessionId, Span, Timestamp};
+use epilogue_engine::testing::{
+    DirectoryStore as _,
+    sqlite::{Options, SqliteStorage},
+};
 use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies, clock::SimClock, ids::Ids, llm::Scripted,
     media::MediaPlane, memory::EmbeddedMemory, tool::Toolbox, webhook::egress::Egress,
     worker::Worker,
-};
-use epilogue_storage::{
-    DirectoryStore as _,
-    sqlite::{Options, SqliteStorage},
 };
 use serde_json::json;
 
@@ -59,6 +59,15 @@ impl World {
     }
 
     pub async fn with(limits: Limits) -> Self {
+        Self::under(limits, 0).await
+    }
+
+    /// A world in which every key and session may ask so often in a minute.
+    pub async fn limited(per_minute: u32) -> Self {
+        Self::under(Limits::default(), per_minute).await
+    }
+
+    async fn under(limits: Limits, per_minute: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let storage = SqliteStorage::open(&folder.path().join("test.db"), &Options::default())
             .expect("a store");
@@ -81,7 +90,8 @@ impl World {
             limits,
             policies: StepPolicies::default(),
         });
-        let api = Api::new(engine.clone(), SessionTokens::new(&"secret".into()), settings());
+        let api =
+            Api::new(engine.clone(), SessionTokens::new(&"secret".into()), settings(per_minute));
         let (router, worker) = (native::router(&api), Worker::new(&engine));
         Self { clock, engine, receiver, router, worker, _folder: folder }
     }
@@ -131,15 +141,16 @@ impl World {
     }
 }
 
-fn settings() -> Settings {
+fn settings(per_minute: u32) -> Settings {
     Settings {
         cors_origins: vec!["https://app.example.com".into()],
         public_url: "http://127.0.0.1:7400".parse().expect("a URL"),
         body_bytes_max: BODY_BYTES_MAX,
-        opens_per_minute: 0,
-        messages_per_minute: 0,
-        history_per_minute: 0,
-        ends_per_minute: 0,
+        opens_per_minute: per_minute,
+        messages_per_minute: per_minute,
+        body_timeout: epilogue_core::Span::from_secs(30),
+        history_per_minute: per_minute,
+        ends_per_minute: per_minute,
         operator: Some(auth::hash(OPERATOR)),
     }
 }

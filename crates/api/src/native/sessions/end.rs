@@ -12,7 +12,9 @@ use crate::{
         access::{Acting, By},
         input::{self, OptionalBody, Segment},
         problem::{Kind, Problem},
+        within_limit,
     },
+    rate::Subject,
 };
 
 /// The reasons a caller may give. The others are found out here, and nobody may claim them.
@@ -71,6 +73,7 @@ pub(crate) struct EndedBody {
     responses(
         (status = 200, description = "The session is over.", body = EndedBody),
         (status = 404, description = "This organization has no such session."),
+        (status = 429, description = "More ends than the session's limit allows."),
     ),
 )]
 pub(super) async fn end_session(
@@ -84,6 +87,8 @@ pub(super) async fn end_session(
         input::chars("note", note, 0, EndRequest::NOTE_CHARS_MAX)?;
     }
     let session = acting.session(&api, &id).await?;
+    let subject = Subject::Ends(session.id);
+    within_limit(&api, &subject, api.settings().ends_per_minute)?;
     let note = body.note.filter(|note| !note.is_empty());
     let request = EndRequest { note, by: Some(acting.name()), ..EndRequest::asked(reason) };
     let receipt = api.engine().end(&acting.org, session.id, request).await?;

@@ -15,11 +15,12 @@ use crate::{
     Api,
     native::{
         NAME,
-        access::Acting,
+        access::{Acting, By},
         input::{self, JsonBody},
         problem::{Kind, Problem},
-        profile,
+        profile, within_limit,
     },
+    rate::Subject,
 };
 
 /// The longest name of a session, in characters.
@@ -84,6 +85,10 @@ pub(super) async fn open_session(
     acting: Acting,
     JsonBody(body): JsonBody<OpenBody>,
 ) -> Result<impl IntoResponse, Problem> {
+    if let By::Key(caller) = &acting.by {
+        let subject = Subject::Opens(acting.org.clone(), caller.key.clone());
+        within_limit(&api, &subject, api.settings().opens_per_minute)?;
+    }
     let opened = api.engine().open(request(&api, &acting, body)?).await.map_err(problem)?;
     let session_token = token(&api, &opened.session, &acting.name())?;
     let location = format!("/epilogue/v1/sessions/{}", opened.session.id);

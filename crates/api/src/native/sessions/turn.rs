@@ -21,7 +21,9 @@ use crate::{
         access::Acting,
         input::{self, JsonBody, Segment},
         problem::{Kind, Problem},
+        within_limit,
     },
+    rate::Subject,
 };
 
 /// The longest message, in characters.
@@ -146,7 +148,7 @@ impl TurnEventView {
         (status = 404, description = "This organization has no such session."),
         (status = 409, description = "A turn is running, and `when_busy` is `reject`."),
         (status = 410, description = "The session has ended, or its deadline has passed."),
-        (status = 429, description = "Too many messages wait for this session, or this one waited too long."),
+        (status = 429, description = "More messages than the session's limit allows; or too many wait, or this one waited too long."),
     ),
 )]
 pub(super) async fn take_turn(
@@ -160,6 +162,8 @@ pub(super) async fn take_turn(
         return Err(Problem::field("message", "must not be white space alone"));
     }
     let session = acting.session(&api, &id).await?;
+    let subject = Subject::Messages(session.id);
+    within_limit(&api, &subject, api.settings().messages_per_minute)?;
     let request = TurnRequest {
         org: acting.org.clone(),
         session: session.id,

@@ -58,9 +58,13 @@ fn respond(request: &Value) -> Result<Response<Body>, HangsUp> {
         "stall" => Ok(streamed(first().chain(stream::pending()))),
         "silence" => Ok(streamed(stream::pending())),
         "cut" => Ok(streamed(first().chain(stream::iter([Err(HangsUp)])))),
-        "garbage" => Ok(streamed(first().chain(stream::iter([Ok("data: {\"choices\":[{]\n\n".into())])))),
+        "garbage" => {
+            Ok(streamed(first().chain(stream::iter([Ok("data: {\"choices\":[{]\n\n".into())]))))
+        }
         "refuse" => Ok(answer(400, json!({ "error": { "message": said } }).to_string())),
-        "tool" if !is_after_tool => Ok(streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))]))),
+        "tool" if !is_after_tool => {
+            Ok(streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))])))
+        }
         _ => {
             let words = ["You ", "said: ", said].map(word);
             let all = words.into_iter().chain([finish("stop")]).map(Ok);
