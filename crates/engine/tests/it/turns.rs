@@ -184,6 +184,23 @@ async fn an_end_during_a_stream_keeps_and_bills_what_was_received() {
     assert_eq!(ended.cost.0, 30_000 + (tokens * 10 + 5) / 10 * 1_000);
 }
 
+/// One turn at a time holds across nodes: the place is in the store, not in a process.
+#[tokio::test]
+async fn a_turn_that_runs_on_another_node_keeps_this_one_from_beginning() {
+    let app = TestEngine::start().await;
+    let mut hand = app.model().by_hand();
+    let id = app.open().await;
+    let mut stream = app.begin(id, "hello").await;
+    let asked = hand.next().await;
+    let other = app.process("other");
+    let engine = other.engine.clone();
+    let refused = soon(engine.turn(crate::support::request(id, "me too"))).await;
+    assert!(matches!(refused, Err(TurnError::Busy)), "{refused:?}");
+    asked.say("Hello.");
+    rest(&mut stream).await;
+    assert_eq!(app.said(id).await[1..], ["user: hello", "assistant: Hello."]);
+}
+
 /// Invariant 7: an end before the first token gives the model up; nothing is kept or billed of it.
 #[tokio::test]
 async fn an_end_before_the_first_token_gives_the_model_up() {
