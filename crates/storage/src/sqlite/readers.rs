@@ -20,27 +20,29 @@ pub(super) struct Readers {
 
 struct Shared {
     idle: Mutex<Vec<Connection>>,
-    free: Semaphore,
+    free: Arc<Semaphore>,
 }
 
 impl Readers {
     pub fn open(path: &Path, count: usize) -> Result<Self> {
         let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
-        let free = Semaphore::new(count);
+        let free = Arc::new(Semaphore::new(count));
         Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
     }
 
-    /// Runs a read on a thread that may block.
+    /// Runs a read on a thread that may block. A caller that goes away meanwhile leaves the read to
+    /// finish by itself: the place is free only when its connection is back.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let _permit = self.shared.free.acquire().await.map_err(|_| Error::Closed)?;
+        let place = self.shared.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
         let shared = self.shared.clone();
         let work = move || {
             let mut connection = shared.take().ok_or(Error::Closed)?;
             let result = snapshot(&mut connection, read);
             shared.put(connection);
+            drop(place);
             result
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
