@@ -7,8 +7,8 @@ use crate::{
     agent::{self, Session, Setup},
     bare::{self, Owes},
     floor::{self, EmptyServer},
-    load::{self, Latencies, Plan, Run, median},
-    look,
+    load::{self, Latencies, Plan, Run, count, median},
+    look, machine,
     peers::Peers,
     report::{Aim, Figure},
     seed,
@@ -94,15 +94,17 @@ async fn measure(
 ) -> Result<Vec<Figure>> {
     let peers = Peers::start(0)?;
     let setup = after.setup(&peers);
-    let bare_rate = bare_rate(context, &setup, ends, after).await?;
+    let (bare_rate, bare_cpu) = bare_rate(context, &setup, ends, after).await?;
     let data = Data::new(context)?;
     let server = Server::start(context, &data, &setup).await?;
-    let (mut full, mut half, mut opens) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut full, mut half, mut opens, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..context.repetitions {
         let (sessions, rate) = open(&server, ends).await?;
         opens.push(rate);
+        let before = server.cpu_seconds()?;
         full.push(end_all(&server, &sessions, None).await?);
         settled(after, &data).await?;
+        cpu.push((server.cpu_seconds()? - before) * 1e6 / count(ends));
     }
     let rate = median(full.iter().map(Run::rate));
     for _ in 0..context.repetitions {
@@ -126,6 +128,12 @@ async fn measure(
         Figure::new(name("durable ends"), rate, "/s")
             .over(floor.0, floor.1)
             .aim(Aim::PartOfFloor(0.5)),
+        Figure::new(
+            name("server's processor time for each, with all that follows"),
+            median(cpu),
+            "µs",
+        )
+        .over("bare loop", bare_cpu),
         Figure::new(name("end, p50, full load"), quantile(&full, 50), "ms"),
         Figure::new(name("end, p99, full load"), quantile(&full, 99), "ms"),
         Figure::new(name("end, p50, half load"), quantile(&half, 50), "ms")
@@ -138,9 +146,9 @@ async fn measure(
 }
 
 /// Opens sessions, some of which have a turn. Returns how many were opened a second.
-async fn open(server: &Server, count: usize) -> Result<(Vec<Session>, f64)> {
+async fn open(server: &Server, sessions: usize) -> Result<(Vec<Session>, f64)> {
     let plan = Plan { address: server.address, connections: CONNECTIONS, pace: None };
-    let calls = (0..count).map(|_| agent::open()).collect::<Result<_>>()?;
+    let calls = (0..sessions).map(|_| agent::open()).collect::<Result<_>>()?;
     let opened = load::drive(plan, calls, agent::opened).await?;
     let rate = opened.rate();
     let turns = opened.values.iter().step_by(ONE_TURN_IN).map(Session::say);
@@ -162,14 +170,23 @@ async fn settled(after: After, data: &Data) -> Result<()> {
     Ok(())
 }
 
-/// The same ends by the bare loop, as many to a commit as there are connections.
-async fn bare_rate(context: &Context, setup: &Setup, ends: usize, after: After) -> Result<f64> {
+/// The same ends by the bare loop, as many to a commit as there are connections: how many a second,
+/// and the processor time for each in microseconds.
+async fn bare_rate(
+    context: &Context,
+    setup: &Setup,
+    ends: usize,
+    after: After,
+) -> Result<(f64, f64)> {
     let data = Data::new(context)?;
     let sessions = open_copies(context, &data, setup, ends * context.repetitions).await?;
+    let cpu = || machine::cpu_seconds(std::process::id()).ok_or("no such process");
+    let before = cpu()?;
     let runs = sessions.chunks(ends).map(|sessions| {
         bare::ends_per_second(&data.database(), sessions, CONNECTIONS, after.owes())
     });
-    Ok(median(runs.collect::<Result<Vec<_>>>()?))
+    let rate = median(runs.collect::<Result<Vec<_>>>()?);
+    Ok((rate, (cpu()? - before) * 1e6 / count(sessions.len())))
 }
 
 /// Open sessions in a database without a server.
@@ -177,11 +194,11 @@ pub async fn open_copies(
     context: &Context,
     data: &Data,
     setup: &Setup,
-    count: usize,
+    sessions: usize,
 ) -> Result<Vec<Uuid>> {
     let server = Server::start(context, data, setup).await?;
     let plan = Plan { address: server.address, connections: 1, pace: None };
     load::drive(plan, vec![agent::open()?], agent::opened).await?;
     server.stop().await?;
-    seed::copy(&data.database(), count, None)
+    seed::copy(&data.database(), sessions, None)
 }

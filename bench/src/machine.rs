@@ -85,6 +85,21 @@ pub fn resident_kib(process: u32) -> Option<u64> {
     value.trim_end_matches("kB").trim().parse().ok()
 }
 
+/// Ticks in which Linux counts processor time.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processor time that a process has used, in seconds. Unlike the time that passes, it does not
+/// depend on what else runs.
+#[expect(clippy::cast_precision_loss, reason = "a number of ticks is far below 2^52")]
+pub fn cpu_seconds(process: u32) -> Option<f64> {
+    let stat = read(&format!("/proc/{process}/stat"));
+    // The name, in brackets, may hold anything; what follows it are numbers.
+    let (_, numbers) = stat.rsplit_once(')')?;
+    let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.collect::<std::result::Result<Vec<_>, _>>().ok()?;
+    (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +117,6 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         assert!(resident_kib(std::process::id()).is_some_and(|kib| kib > 100));
+        assert!(cpu_seconds(std::process::id()).is_some());
     }
 }

@@ -12,11 +12,8 @@ use std::{
 };
 
 use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, post},
+    Router, body::Body, extract::State, response::IntoResponse, routing::post,
+    serve::ListenerExt as _,
 };
 use futures::{Stream, StreamExt as _, stream};
 use http::{Method, StatusCode, header};
@@ -59,6 +56,10 @@ impl Peers {
         thread::Builder::new().name("peers".into()).spawn(move || {
             runtime.block_on(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
+                let listener = listener.tap_io(|stream| {
+                    // Each word at once; if it fails, the connection is gone.
+                    let _ = stream.set_nodelay(true);
+                });
                 tokio::select! {
                     _ = axum::serve(listener, router) => {}
                     _ = stopped => {}
@@ -116,7 +117,6 @@ fn router(received: Arc<AtomicUsize>, ticks: Ticks) -> Router {
     Router::new()
         .route("/hook", post(hook))
         .route("/stuck", post(std::future::pending::<StatusCode>))
-        .route("/empty", get(|| async { StatusCode::OK }))
         .route("/prompt/chat/completions", post(prompt))
         .route("/ticking/chat/completions", post(ticking))
         .with_state(received)

@@ -108,7 +108,7 @@ fn tables(db: &Connection, original: Uuid) -> Result<Vec<Table>> {
 
 fn table(db: &Connection, name: &str, original: Uuid) -> Result<Table> {
     let mut select = db.prepare(&format!("SELECT * FROM {name} WHERE session_id = ?1"))?;
-    let columns: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
     let rows = select.query_map([original.as_bytes().as_slice()], |row| {
         (0..columns.len()).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()
     })?;

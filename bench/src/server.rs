@@ -134,6 +134,11 @@ impl Server {
         Ok(machine::resident_kib(self.child.id()).ok_or("the server is gone")?)
     }
 
+    /// The processor time it has used, in seconds.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        Ok(machine::cpu_seconds(self.child.id()).ok_or("the server is gone")?)
+    }
+
     /// Lets it finish and stop, so that its database is whole and alone.
     pub async fn stop(mut self) -> Result<()> {
         let process = self.child.id().to_string();

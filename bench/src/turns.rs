@@ -130,7 +130,7 @@ async fn streams(context: &Context) -> Result<Vec<Figure>> {
         let (call, all_open) = (session.say()?, all_open.clone());
         streams.spawn(listen(server.address, call, begin, all_open));
     }
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_mins(1);
     tokio::time::timeout(patience, all_open.wait()).await.map_err(|_| "not all streams opened")?;
     let during = server.resident_kib()?;
     let mut heard = Vec::new();
@@ -168,9 +168,9 @@ async fn listen(
     time::sleep_until(begin).await;
     let mut connection = Connection::open(address).await?;
     let mut body = connection.begin(call).await?.into_body();
-    let mut waiting = Some(tokio::spawn(async move {
+    let waiting = tokio::spawn(async move {
         all_open.wait().await;
-    }));
+    });
     let (mut heard, mut last) = (Heard { words: 0, longest_pause: Duration::ZERO }, time::now());
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame?.into_data() else { continue };
@@ -181,8 +181,6 @@ async fn listen(
             last = time::now();
         }
     }
-    if let Some(waiting) = waiting.take() {
-        waiting.await?;
-    }
+    waiting.await?;
     Ok(heard)
 }

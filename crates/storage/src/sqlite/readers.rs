@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::connection;
@@ -39,8 +39,8 @@ impl Readers {
         let place = self.shared.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
         let shared = self.shared.clone();
         let work = move || {
-            let mut connection = shared.take().ok_or(Error::Closed)?;
-            let result = snapshot(&mut connection, read);
+            let connection = shared.take().ok_or(Error::Closed)?;
+            let result = snapshot(&connection, read);
             shared.put(connection);
             drop(place);
             result
@@ -49,13 +49,13 @@ impl Readers {
     }
 }
 
-/// Runs a read inside a transaction, so that its statements see the same moment.
-fn snapshot<T>(
-    connection: &mut Connection,
-    read: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<T> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    read(&transaction)
+/// Runs a read inside a transaction, so that its statements see the same moment. Both ends of the
+/// transaction are statements that stay prepared: parsing them costs as much as a small read.
+fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+    let result = read(connection);
+    connection.prepare_cached("ROLLBACK")?.execute([])?;
+    result
 }
 
 impl Shared {

@@ -163,7 +163,7 @@ fn the_next_lane_is_found_without_reading_the_steps_of_the_one_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("e.db");
     drop(open(&path).expect("opens"));
-    let db = rusqlite::Connection::open(&path).expect("opens");
+    let mut db = rusqlite::Connection::open(&path).expect("opens");
     let owe = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
         INSERT INTO steps (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
         SELECT ?3, randomblob(16), 'notify_ended', ?1, 'owed', n, 0, 0, n FROM numbers";
