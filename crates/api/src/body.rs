@@ -2,14 +2,10 @@
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
-use epilogue_core::Span;
 use epilogue_engine::clock::within;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::Api;
-
-/// How long a client may take to send its body.
-pub const READ_MAX: Span = Span::from_secs(30);
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +17,7 @@ pub enum BodyError {
         max: usize,
     },
     /// It did not come in time.
-    #[error("the body did not come within {} s", READ_MAX.as_millis() / 1000)]
+    #[error("the body did not come in time")]
     TooSlow,
     /// It broke off.
     #[error("the body broke off")]
@@ -35,7 +31,7 @@ pub async fn read(api: &Api, body: Body) -> Result<Bytes, BodyError> {
         return Err(BodyError::TooLarge { max });
     }
     let reading = Limited::new(body, max).collect();
-    let read = within(&**api.engine().clock(), READ_MAX, reading).await;
+    let read = within(&**api.engine().clock(), api.settings().body_timeout, reading).await;
     match read.ok_or(BodyError::TooSlow)? {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { max }),

@@ -18,7 +18,7 @@ pub mod problem;
 pub mod sessions;
 mod steps;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
+use axum::{Router, middleware, routing::any};
 use bytes::Bytes;
 use epilogue_core::{
     Profile, Span,
@@ -92,6 +92,5 @@ pub fn router(api: &Api) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .merge(sessions)
         .route("/epilogue/{*path}", any(no_such_path))
-        .layer(DefaultBodyLimit::max(api.settings().body_bytes_max))
         .with_state(api.clone())
 }

@@ -40,6 +40,8 @@ pub enum Kind {
     SessionOver,
     /// The body is longer than the server takes.
     TooLarge,
+    /// The body did not come in time.
+    TooSlow,
     /// Too many messages wait for this session.
     TooManyWaiting,
     /// Our fault.
@@ -50,7 +52,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidRequest,
         Self::OrganizationRequired,
         Self::Unauthorized,
@@ -63,6 +65,7 @@ impl Kind {
         Self::WrongState,
         Self::SessionOver,
         Self::TooLarge,
+        Self::TooSlow,
         Self::TooManyWaiting,
         Self::Internal,
         Self::Unavailable,
@@ -95,6 +98,9 @@ impl Kind {
             Self::SessionOver => (StatusCode::GONE, "session-over", "The session is over"),
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request body is too long")
+            }
+            Self::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "too-slow", "The request came too slowly")
             }
             Self::TooManyWaiting => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-waiting", "Too many messages wait")

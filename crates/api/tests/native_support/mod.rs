@@ -136,6 +136,7 @@ fn settings() -> Settings {
         cors_origins: vec!["https://app.example.com".into()],
         public_url: "http://127.0.0.1:7400".parse().expect("a URL"),
         body_bytes_max: BODY_BYTES_MAX,
+        body_timeout: Span::from_secs(30),
         opens_per_minute: 0,
         messages_per_minute: 0,
         history_per_minute: 0,

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{Router, body::Body};
 use epilogue_api::{Api, Dialects, Settings, token::SessionTokens};
-use epilogue_core::Timestamp;
+use epilogue_core::{Span, Timestamp};
 use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies, clock::SimClock, ids::Ids, memory::EmbeddedMemory,
     tool::Toolbox, webhook::egress::Egress, worker::Worker,
@@ -46,6 +46,7 @@ impl Default for Setup {
             cors_origins: vec!["*".into()],
             public_url: "http://127.0.0.1:7400".parse().expect("a URL"),
             body_bytes_max: 256 * 1024,
+            body_timeout: Span::from_secs(30),
             opens_per_minute: 100,
             messages_per_minute: 60,
             history_per_minute: 100,
