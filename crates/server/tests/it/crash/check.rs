@@ -100,7 +100,9 @@ pub fn everything(world: &World, told: &Told, logs: &str) -> Vec<String> {
     for answer in &told.unexpected {
         found.check(false, || answer.clone());
     }
-    let alarming = logs.lines().filter(|line| line.contains(r#""level":"ERROR""#) || line.contains("panicked"));
+    let alarming = logs
+        .lines()
+        .filter(|line| line.contains(r#""level":"ERROR""#) || line.contains("panicked"));
     for line in alarming {
         found.check(false, || format!("the server logged {line}"));
     }
@@ -177,9 +179,8 @@ fn whole(session: &Stored, transcript: &[Message], found: &mut Findings) {
     found.check(numbered && all, || format!("{session:?} has gaps: {transcript:?}"));
     let late = transcript.iter().find(|message| Some(message.at) > session.ended_at);
     found.check(late.is_none(), || format!("{session:?} has {late:?} past its fence"));
-    let of = |role: &str| {
-        transcript.iter().filter(|m| m.role == role && !m.content.is_empty()).count()
-    };
+    let of =
+        |role: &str| transcript.iter().filter(|m| m.role == role && !m.content.is_empty()).count();
     let (user, assistant) = (of("user"), of("assistant"));
     let counted = (i64::try_from(user), i64::try_from(user + assistant));
     found.check(counted == (Ok(session.user_messages), Ok(session.total_messages)), || {
@@ -194,16 +195,13 @@ fn whole(session: &Stored, transcript: &[Message], found: &mut Findings) {
         .map(|call| call["id"].as_str().expect("an id").to_owned())
         .collect();
     let answers: Vec<_> = transcript.iter().filter_map(|m| m.answers.clone()).collect();
-    found.check(calls == answers, || format!("{session:?} has calls {calls:?}, answers {answers:?}"));
+    found.check(calls == answers, || {
+        format!("{session:?} has calls {calls:?}, answers {answers:?}")
+    });
 }
 
 /// What clients were told is so.
-fn acknowledged(
-    told: &Told,
-    sessions: &[Stored],
-    transcripts: &Transcripts,
-    found: &mut Findings,
-) {
+fn acknowledged(told: &Told, sessions: &[Stored], transcripts: &Transcripts, found: &mut Findings) {
     let by_name: HashMap<_, _> =
         sessions.iter().map(|session| ((&*session.dialect, &*session.name), session)).collect();
     let mut known = HashSet::new();

@@ -107,11 +107,6 @@ fn settled(session: &Stored, lines: &[&Line], found: &mut Findings) {
 fn cost(session: &Stored) -> i64 {
     let seconds = session.ended_at.map_or(0, |ended| (ended - session.opened_at) / 1_000);
     let price = session.facts().price;
-    let exact = price(
-        session.input_tokens,
-        session.output_tokens,
-        session.total_messages,
-        seconds,
-    );
+    let exact = price(session.input_tokens, session.output_tokens, session.total_messages, seconds);
     (exact + CHARGED_STEP / 2) / CHARGED_STEP * CHARGED_STEP
 }

@@ -102,9 +102,8 @@ fn facts(session: &Stored, delivery: &Delivery, found: &mut Findings) {
     let data = &delivery.json["data"];
     let cost = session.cost.unwrap_or_default();
     let fits = if session.dialect == "talkifai" {
-        let credits: f64 = format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000)
-            .parse()
-            .expect("a number");
+        let credits: f64 =
+            format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000).parse().expect("a number");
         data["message_count"] == session.total_messages
             && data["input_tokens"] == session.input_tokens
             && data["output_tokens"] == session.output_tokens

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     front::Front,
-    log::{SessionLog, Told, Through, TurnLog},
+    log::{SessionLog, Through, Told, TurnLog},
     world::{AGENTS, KEY},
 };
 use crate::support::{
@@ -119,7 +119,8 @@ impl Client {
             Through::TalkifAi => Session::of(&answer.body),
             Through::Native => {
                 let text = |value: &Value| value.as_str().expect("text").to_owned();
-                let (name, token) = (&answer.body["session"]["name"], &answer.body["session_token"]);
+                let (name, token) =
+                    (&answer.body["session"]["name"], &answer.body["session_token"]);
                 Session { name: text(name), token: text(token) }
             }
         };
@@ -285,12 +286,7 @@ impl Client {
     }
 }
 
-async fn end(
-    talkifai: &TalkifAi,
-    native: &Native,
-    url: &str,
-    open: &Open,
-) -> Result<Answer, Lost> {
+async fn end(talkifai: &TalkifAi, native: &Native, url: &str, open: &Open) -> Result<Answer, Lost> {
     match open.log.through {
         Through::TalkifAi => talkifai.end(url, &open.session).await,
         Through::Native => {

@@ -24,9 +24,13 @@ async fn a_model_that_fails_is_an_error_event_and_the_conversation_goes_on() {
     let session = client.opened(&url, "agent", None).await;
     let mut expected = Vec::new();
     let mut keep = |role: &str, text: &str| expected.push((role.to_owned(), text.to_owned()));
-    for (fault, heard) in
-        [("stall", "Once "), ("silence", ""), ("cut", "Once "), ("garbage", "Once "), ("refuse", "")]
-    {
+    for (fault, heard) in [
+        ("stall", "Once "),
+        ("silence", ""),
+        ("cut", "Once "),
+        ("garbage", "Once "),
+        ("refuse", ""),
+    ] {
         let events = client.said(&url, &session, fault).await;
         let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
         assert_eq!((names[0], names[names.len() - 1]), ("stream_start", "error"), "{fault}");

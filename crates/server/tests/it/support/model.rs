@@ -1,6 +1,7 @@
 //! An OpenAI-compatible endpoint that does what the person's message asks of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 
+use super::pause;
 use super::peer::{HangsUp, Peer, answer};
 
 /// A request as it arrived.
@@ -57,10 +59,18 @@ fn respond(request: &Value) -> Result<Response<Body>, HangsUp> {
     match said.split(' ').next().unwrap_or_default() {
         "stall" => Ok(streamed(first().chain(stream::pending()))),
         "silence" => Ok(streamed(stream::pending())),
-        "cut" => Ok(streamed(first().chain(stream::iter([Err(HangsUp)])))),
-        "garbage" => Ok(streamed(first().chain(stream::iter([Ok("data: {\"choices\":[{]\n\n".into())])))),
+        "cut" => Ok(streamed(first().chain(stream::once(async {
+            // Time for what came before to leave.
+            pause(Duration::from_millis(50)).await;
+            Err(HangsUp)
+        })))),
+        "garbage" => {
+            Ok(streamed(first().chain(stream::iter([Ok("data: {\"choices\":[{]\n\n".into())]))))
+        }
         "refuse" => Ok(answer(400, json!({ "error": { "message": said } }).to_string())),
-        "tool" if !is_after_tool => Ok(streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))]))),
+        "tool" if !is_after_tool => {
+            Ok(streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))])))
+        }
         _ => {
             let words = ["You ", "said: ", said].map(word);
             let all = words.into_iter().chain([finish("stop")]).map(Ok);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Answer, Http, Lost, answer, ask},
-    eventually,
     events::Events,
+    eventually,
 };
 
 /// A client with an organization's key.
@@ -45,12 +45,7 @@ impl Native {
         answer.body
     }
 
-    pub async fn open(
-        &self,
-        url: &str,
-        agent: &str,
-        person: Option<&str>,
-    ) -> Result<Answer, Lost> {
+    pub async fn open(&self, url: &str, agent: &str, person: Option<&str>) -> Result<Answer, Lost> {
         let mut body = json!({ "agent": agent, "metadata": { "source": "test" } });
         if let Some(person) = person {
             body["person"] = person.into();

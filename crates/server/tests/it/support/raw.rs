@@ -36,6 +36,10 @@ pub async fn receiver(manners: Manners) -> String {
 }
 
 async fn misbehave(mut stream: TcpStream, manners: Manners) {
+    if !matches!(manners, Manners::Resets) {
+        // An answer before the question would be refused for that alone.
+        let _ = stream.read_u8().await;
+    }
     match manners {
         Manners::Hangs => std::future::pending().await,
         Manners::Drips => {
@@ -68,7 +72,11 @@ pub async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 /// Sends a whole request, and hangs up without waiting for the answer.
-pub async fn send_and_leave(url: &str, path: &str, headers: &[(&str, &str)]) -> std::io::Result<()> {
+pub async fn send_and_leave(
+    url: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> std::io::Result<()> {
     let address = url.strip_prefix("http://").expect("an http URL");
     let mut head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n");
     for (name, value) in headers {

@@ -34,12 +34,7 @@ impl TalkifAi {
         Self { http: http.clone(), key: key.to_owned() }
     }
 
-    pub async fn open(
-        &self,
-        url: &str,
-        agent: &str,
-        person: Option<&str>,
-    ) -> Result<Answer, Lost> {
+    pub async fn open(&self, url: &str, agent: &str, person: Option<&str>) -> Result<Answer, Lost> {
         let mut body = json!({ "agent_id": agent, "metadata": { "source": "test" } });
         if let Some(person) = person {
             body["user_identifier"] = person.into();
