@@ -25,7 +25,7 @@ const WEBHOOK_SECRET: &str = "whsec_Y2FuYXJ5X3dlYmhvb2tfc2VjcmV0XzI0";
 const PERSON: &str = "canary.person@example.com";
 
 fn world(model: &FakeModel, tool: &str, hook: &str, log: &str) -> Value {
-    config(json!({
+    config(&json!({
         "telemetry": { "log": log, "log_format": "json" },
         "security": { "allow_private_webhooks": true, "token_secret": TOKEN_SECRET },
         "steps": {
