@@ -5,6 +5,7 @@ pub mod auth;
 mod body;
 mod cors;
 pub mod dialect;
+mod gone;
 pub mod native;
 mod rate;
 mod state;
@@ -13,6 +14,7 @@ mod wording;
 
 use axum::Router;
 
+pub use gone::CallerGone;
 pub use state::{Api, Settings};
 pub use wording::Dialects;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
 
 use crate::{rate::Limiter, token::SessionTokens};
@@ -16,7 +17,7 @@ pub struct Settings {
     /// The longest request body, in bytes.
     pub body_bytes_max: usize,
     /// How long a client may take to send a body.
-    pub body_timeout: epilogue_core::Span,
+    pub body_timeout: Span,
     /// How often a key may open sessions, per minute; 0 for no limit.
     pub opens_per_minute: u32,
     /// How often a session may be sent messages, per minute; 0 for no limit.

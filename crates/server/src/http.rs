@@ -68,8 +68,9 @@ pub async fn serve(
         if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
             is_full = false;
             let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
+            let tasks = connections.clone();
             connections.spawn(async move {
-                connection::serve(stream, peer, router, limits, stop, cut).await;
+                connection::serve(stream, peer, router, limits, tasks, stop, cut).await;
                 drop(seat);
             });
             continue;

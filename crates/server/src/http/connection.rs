@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use epilogue_api::CallerGone;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -22,7 +23,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use super::{HEADER_BYTES_MAX, HttpLimits, STREAMS_PER_CONNECTION_MAX};
@@ -38,23 +39,25 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
     Content-Type: application/problem+json\r\nContent-Length: 83\r\nConnection: close\r\n\r\n\
     {\"title\":\"Too many connections\",\"status\":503,\"detail\":\"Try again in a few seconds\"}";
 
-/// Serves a connection to its end, its last request after `stop`, or `cut`.
+/// Serves a connection to its end, its last request after `stop`, or `cut`. Requests are handled in
+/// tasks of their own, so that a caller that hangs up takes nothing down with it.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     limits: HttpLimits,
+    tasks: TaskTracker,
     stop: CancellationToken,
     cut: CancellationToken,
 ) {
     let has_spoken = Arc::new(AtomicBool::new(false));
     let service = {
-        let has_spoken = Arc::clone(&has_spoken);
+        let (has_spoken, cut) = (Arc::clone(&has_spoken), cut.clone());
         service_fn(move |request: Request<Incoming>| {
             has_spoken.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request)
+            handle(request, router.clone(), &tasks, cut.clone())
         })
     };
     let protocol = protocol(limits);
@@ -87,6 +90,37 @@ pub(super) async fn serve(
         }
     }
 }
+
+/// Handles a request to its end, or `cut`, whether or not anybody waits for the answer. It is begun
+/// here and not when the answer is first waited for: with a caller that hangs up at once, that
+/// moment never comes.
+fn handle(
+    mut request: Request<Body>,
+    router: Router,
+    tasks: &TaskTracker,
+    cut: CancellationToken,
+) -> impl Future<Output = Result<Response, HandlingFailed>> + use<> {
+    let gone = CallerGone::default();
+    request.extensions_mut().insert(gone.clone());
+    let handling = cut.run_until_cancelled_owned(router.oneshot(request));
+    let handling = tasks.spawn(handling);
+    let waiting = gone.0.drop_guard();
+    async move {
+        let handled = handling.await;
+        waiting.disarm();
+        match handled {
+            Ok(Some(Ok(response))) => Ok(response),
+            // Cut, or panicked, which the runtime has reported.
+            Ok(None) | Err(_) => Err(HandlingFailed),
+            Ok(Some(Err(never))) => match never {},
+        }
+    }
+}
+
+/// A request was not handled to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was not handled to its end")]
+struct HandlingFailed;
 
 fn protocol(limits: HttpLimits) -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());

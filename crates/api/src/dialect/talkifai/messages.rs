@@ -4,17 +4,27 @@ use axum::{body::Body, extract::State, response::Response};
 use epilogue_engine::session::{TurnError, TurnRequest, WhenBusy};
 
 use super::{error::Error, holder::Holder, limit::limited, stream, wire};
-use crate::{Api, body, rate::Subject};
+use crate::{Api, CallerGone, body, rate::Subject};
 
 /// Takes a turn and streams it. A second message waits for the first, within bounds.
-pub(super) async fn send(State(api): State<Api>, holder: Holder, body: Body) -> Response {
+pub(super) async fn send(
+    State(api): State<Api>,
+    gone: CallerGone,
+    holder: Holder,
+    body: Body,
+) -> Response {
     let limit = (Subject::Messages(holder.claims.sid), api.settings().messages_per_minute);
-    let answering = answer(&api, &holder, body);
+    let answering = answer(&api, &gone, &holder, body);
     let over = async { holder.live_session(&api).await.map(drop) };
     limited(&api, limit, answering, over).await
 }
 
-async fn answer(api: &Api, holder: &Holder, body: Body) -> Result<Response, Error> {
+async fn answer(
+    api: &Api,
+    gone: &CallerGone,
+    holder: &Holder,
+    body: Body,
+) -> Result<Response, Error> {
     let message = match read(api, body).await {
         Ok(message) => message,
         // That the session is over is said before what is wrong with the message.
@@ -26,7 +36,9 @@ async fn answer(api: &Api, holder: &Holder, body: Body) -> Result<Response, Erro
         message,
         when_busy: WhenBusy::Wait,
     };
-    match api.engine().turn(request).await {
+    // Who hangs up while it waits in line is forgotten.
+    let taken = gone.unless(api.engine().turn(request)).await.unwrap_or(Err(TurnError::Busy));
+    match taken {
         Ok(turn) => Ok(stream::of(turn, api.engine().clock().clone())),
         Err(TurnError::NoSession | TurnError::Over(_) | TurnError::Lapsed(_)) => {
             Err(Error::NoSession)

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use crate::{
-    Api,
+    Api, CallerGone,
     native::{
         access::Acting,
         input::{self, JsonBody, Segment},
@@ -153,6 +153,7 @@ impl TurnEventView {
 )]
 pub(super) async fn take_turn(
     State(api): State<Api>,
+    gone: CallerGone,
     acting: Acting,
     Segment(id): Segment,
     JsonBody(body): JsonBody<TurnBody>,
@@ -174,7 +175,9 @@ pub(super) async fn take_turn(
             WhenBusyWord::Interrupt => WhenBusy::Interrupt,
         },
     };
-    let turn = api.engine().turn(request).await.map_err(problem)?;
+    // Who hangs up while it waits in line is forgotten.
+    let taken = gone.unless(api.engine().turn(request)).await.unwrap_or(Err(TurnError::Busy));
+    let turn = taken.map_err(problem)?;
     let session_id = session.id.to_string();
     let started = TurnEventView::TurnStarted { session_id, agent_name: turn.agent_name };
     let events = ReceiverStream::new(turn.events).map(TurnEventView::of);

@@ -129,9 +129,9 @@ pub fn products(db: &Connection, sessions: &[Stored], found: &mut Findings) {
         found.check(remembered.0 == remembered.1, || {
             format!("{session:?} has {} episodes, not {}", remembered.0, remembered.1)
         });
-        let analysed = (of(&analyses), i64::from(owed(session).contains(&"analyze")));
-        found.check(analysed.0 == analysed.1, || {
-            format!("{session:?} has {} analyses, not {}", analysed.0, analysed.1)
+        let results = (of(&analyses), i64::from(owed(session).contains(&"analyze")));
+        found.check(results.0 == results.1, || {
+            format!("{session:?} has {} analyses, not {}", results.0, results.1)
         });
     }
 }

@@ -115,14 +115,14 @@ fn config(hook: &str, tool: &str) -> Value {
         "organizations": [{
             "id": ORG, "name": "Crash", "credits": CREDITS, "api_keys": [KEY],
             "agents": [
-                agent(&AGENTS[0], hook, tool, json!({
+                agent(&AGENTS[0], hook, tool, &json!({
                     "idle_timeout_s": 3, "hold": "0.05", "price": { "per_1k_tokens": "0.01" },
                     "analysis": [{ "name": "qa", "labels": [{ "name": "resolved", "type": "boolean" }] }],
                 })),
-                agent(&AGENTS[1], hook, tool, json!({
+                agent(&AGENTS[1], hook, tool, &json!({
                     "idle_timeout_s": 1, "price": { "per_message": "0.001", "per_minute": "0.06" },
                 })),
-                agent(&AGENTS[2], hook, tool, json!({
+                agent(&AGENTS[2], hook, tool, &json!({
                     "idle_timeout_s": 2, "hold": "0.001",
                     "price": {
                         "per_session": "0.0021", "per_1k_output_tokens": "0.02",
@@ -134,7 +134,7 @@ fn config(hook: &str, tool: &str) -> Value {
     })
 }
 
-fn agent(facts: &AgentFacts, hook: &str, tool: &str, own: Value) -> Value {
+fn agent(facts: &AgentFacts, hook: &str, tool: &str, own: &Value) -> Value {
     let mut agent = json!({
         "id": facts.id,
         "name": "An agent",

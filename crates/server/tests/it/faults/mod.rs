@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const KEY: &str = "tk_live_faults";
 
 /// A configuration in which nothing is limited per minute, and what `own` changes in it.
-fn config(own: Value) -> Value {
+fn config(own: &Value) -> Value {
     let mut config = json!({
         "telemetry": { "log": "info", "log_format": "json" },
         "security": { "allow_private_webhooks": true },
@@ -24,11 +24,11 @@ fn config(own: Value) -> Value {
 }
 
 /// An organization with one agent that this model answers for.
-fn agent(model: Value) -> Value {
-    organization(vec![json!({ "id": "agent", "name": "Agent", "model": model })])
+fn agent(model: &Value) -> Value {
+    organization(&[json!({ "id": "agent", "name": "Agent", "model": model })])
 }
 
 /// An organization with these agents.
-fn organization(agents: Vec<Value>) -> Value {
+fn organization(agents: &[Value]) -> Value {
     json!({ "id": "org_faults", "name": "Faults", "api_keys": [KEY], "agents": agents })
 }

@@ -14,7 +14,7 @@ use crate::support::{
 #[tokio::test]
 async fn a_model_that_fails_is_an_error_event_and_the_conversation_goes_on() {
     let model = FakeModel::start().await;
-    let home = Home::new(&config(json!({ "organizations": [agent(json!({
+    let home = Home::new(&config(&json!({ "organizations": [agent(&json!({
         "provider": "openai", "base_url": model.url(), "name": "fake",
         "first_token_timeout_s": 1, "stall_timeout_s": 1,
     }))] })));
@@ -54,7 +54,7 @@ async fn a_model_that_fails_is_an_error_event_and_the_conversation_goes_on() {
 #[tokio::test]
 async fn the_native_stream_names_the_failure() {
     let model = FakeModel::start().await;
-    let home = Home::new(&config(json!({ "organizations": [agent(json!({
+    let home = Home::new(&config(&json!({ "organizations": [agent(&json!({
         "provider": "openai", "base_url": model.url(), "name": "fake",
     }))] })));
     let server = home.start().await;

@@ -25,10 +25,14 @@ const WEBHOOK_SECRET: &str = "whsec_Y2FuYXJ5X3dlYmhvb2tfc2VjcmV0XzI0";
 const PERSON: &str = "canary.person@example.com";
 
 fn world(model: &FakeModel, tool: &str, hook: &str, log: &str) -> Value {
-    config(json!({
+    config(&json!({
         "telemetry": { "log": log, "log_format": "json" },
         "security": { "allow_private_webhooks": true, "token_secret": TOKEN_SECRET },
-        "steps": { "notify": { "retry_s": [0, 0], "timeout_s": 5, "jitter_percent": 0 } },
+        "steps": {
+            "notify": { "retry_s": [0, 0], "timeout_s": 5, "jitter_percent": 0 },
+            // The model fills in no form: that fails, and is not tried again.
+            "analyze": { "retry_s": [0], "timeout_s": 5, "jitter_percent": 0 },
+        },
         "organizations": [{
             "id": "org_faults", "name": "Faults", "api_keys": [KEY],
             "widget_keys": [{ "key": WIDGET_KEY, "domains": ["example.com"] }],

@@ -14,13 +14,13 @@ use crate::support::{
 const BODY_BYTES_MAX: usize = 2_048;
 
 fn short_of_patience() -> Home {
-    Home::new(&config(json!({
+    Home::new(&config(&json!({
         "limits": {
             "request_header_timeout_s": 1,
             "request_body_timeout_s": 1,
             "body_bytes_max": BODY_BYTES_MAX,
         },
-        "organizations": [agent(json!({ "provider": "scripted" }))],
+        "organizations": [agent(&json!({ "provider": "scripted" }))],
     })))
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::config;
+use super::{agent, config};
 use crate::support::{
     binary::{BINARY, Home},
     in_time,
@@ -26,7 +26,7 @@ fn complaint(output: &Output, code: i32) -> String {
 
 #[tokio::test]
 async fn an_unknown_key_is_refused_with_the_nearest_known_one() {
-    let home = Home::new(&config(json!({ "limits": { "ends_per_minut": 1 } })));
+    let home = Home::new(&config(&json!({ "limits": { "ends_per_minut": 1 } })));
     let text = complaint(&home.run().await, 2);
     for part in ["epilogue.toml", "ends_per_minut", "ends_per_minute"] {
         assert!(text.contains(part), "{part} is not in: {text}");
@@ -36,7 +36,7 @@ async fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 
 #[tokio::test]
 async fn a_second_server_on_the_same_data_learns_who_has_it() {
-    let home = Home::new(&config(json!({})));
+    let home = Home::new(&config(&json!({})));
     let first = home.start().await;
     let text = complaint(&home.run().await, 1);
     assert!(text.contains(&format!("in use by process {}", first.pid())), "{text}");
@@ -47,7 +47,7 @@ async fn a_second_server_on_the_same_data_learns_who_has_it() {
 async fn an_address_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let home = Home::new(&config(json!({})));
+    let home = Home::new(&config(&json!({})));
     let running = home.command_at(Path::new(BINARY), &address).output();
     let output = in_time("the server to give up", running).await.expect("it runs");
     let text = complaint(&output, 1);
@@ -56,14 +56,16 @@ async fn an_address_in_use_is_named() {
 
 #[tokio::test]
 async fn a_damaged_database_is_left_as_it_is() {
-    let home = Home::new(&config(json!({})));
+    let home = Home::new(&config(&json!({})));
     home.start().await.stop().await;
+    // Into the file itself, not the log beside it.
+    let db = rusqlite::Connection::open(home.database()).expect("the database");
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("folded");
+    drop(db);
+    let whole = std::fs::read(home.database()).expect("a database");
     for (what, damage) in [
         ("no database at all", b"This is not a database. ".repeat(400)),
-        ("a database of which the most is missing", {
-            let whole = std::fs::read(home.database()).expect("a database");
-            whole[..4_096].to_vec()
-        }),
+        ("a database of which the most is missing", whole[..whole.len() / 2].to_vec()),
     ] {
         std::fs::write(home.database(), &damage).expect("written");
         let text = complaint(&home.run().await, 1);
@@ -75,7 +77,7 @@ async fn a_damaged_database_is_left_as_it_is() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
-    let home = Home::new(&config(json!({})));
+    let home = Home::new(&config(&json!({})));
     home.start().await.stop().await;
     let db = rusqlite::Connection::open(home.database()).expect("the database");
     db.execute(
@@ -91,7 +93,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 
 #[tokio::test]
 async fn a_data_folder_that_cannot_be_written_is_named() {
-    let home = Home::new(&config(json!({})));
+    let home = Home::new(&config(&json!({})));
     std::fs::create_dir(home.data()).expect("a folder");
     let text = complaint(&run_with_mode(&home, &home.data(), 0o500).await, 1);
     assert!(text.contains(&home.data().display().to_string()), "{text}");
@@ -100,7 +102,9 @@ async fn a_data_folder_that_cannot_be_written_is_named() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_written_is_named() {
-    let home = Home::new(&config(json!({})));
+    // With somebody to write down: a server that serves nobody writes nothing at its start.
+    let organization = agent(&json!({ "provider": "scripted" }));
+    let home = Home::new(&config(&json!({ "organizations": [organization] })));
     home.start().await.stop().await;
     let text = complaint(&run_with_mode(&home, &home.database(), 0o400).await, 1);
     assert!(text.contains("epilogue.db") && text.contains("readonly"), "{text}");

@@ -14,10 +14,10 @@ use crate::support::{
 
 /// An agent that takes its time: `words` of them, one every 50 milliseconds.
 fn slow(words: usize) -> serde_json::Value {
-    let said = (0..words).map(|number| format!("word{number} ")).collect::<String>();
+    let said = (0..words).map(|number| format!("word{number} ")).collect::<Vec<_>>().concat();
     let rule = json!({ "when": "", "reply": said, "word_delay_ms": 50 });
-    config(json!({
-        "organizations": [agent(json!({ "provider": "scripted", "script": [rule] }))],
+    config(&json!({
+        "organizations": [agent(&json!({ "provider": "scripted", "script": [rule] }))],
     }))
 }
 

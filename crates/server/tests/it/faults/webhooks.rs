@@ -62,9 +62,9 @@ async fn each_way_to_misbehave_is_on_record_with_its_cause() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = format!("http://{}/hook", closed.local_addr().expect("an address"));
     drop(closed);
-    let home = Home::new(&config(json!({
+    let home = Home::new(&config(&json!({
         "steps": one_attempt(),
-        "organizations": [organization(vec![
+        "organizations": [organization(&[
             told_at("hangs", &raw::receiver(Manners::Hangs).await),
             told_at("drips", &raw::receiver(Manners::Drips).await),
             told_at("resets", &raw::receiver(Manners::Resets).await),
@@ -106,10 +106,10 @@ async fn private_addresses_are_not_called_unless_the_operator_says_so() {
     })
     .await;
     let secured = private.url("/hook").replace("http://127.0.0.1", "https://localhost");
-    let home = Home::new(&config(json!({
+    let home = Home::new(&config(&json!({
         "security": { "allow_private_webhooks": false },
         "steps": one_attempt(),
-        "organizations": [organization(vec![
+        "organizations": [organization(&[
             told_at("name", &secured),
             told_at("number", "https://10.0.0.1/hook"),
             told_at("metadata", "https://169.254.169.254/latest"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// How long any answer may take to begin and to go on. Far beyond what any test needs: who waits
 /// this long has been forgotten.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Makes requests. One per test: its connections live in the test's runtime.
 #[derive(Clone)]

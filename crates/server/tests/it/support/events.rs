@@ -33,14 +33,12 @@ impl Events {
             if let Some(event) = self.take() {
                 return Ok(Some(event));
             }
-            match self.response.chunk().await? {
-                Some(more) => self.unread.extend_from_slice(&more),
-                None => {
-                    let rest = String::from_utf8_lossy(&self.unread);
-                    assert!(rest.is_empty(), "the stream ended within an event: {rest}");
-                    return Ok(None);
-                }
-            }
+            let Some(more) = self.response.chunk().await? else {
+                let rest = String::from_utf8_lossy(&self.unread);
+                assert!(rest.is_empty(), "the stream ended within an event: {rest}");
+                return Ok(None);
+            };
+            self.unread.extend_from_slice(&more);
         }
     }
 

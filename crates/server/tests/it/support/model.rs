@@ -1,6 +1,9 @@
 //! An OpenAI-compatible endpoint that does what the person's message asks of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -8,7 +11,10 @@ use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 
-use super::peer::{HangsUp, Peer, answer};
+use super::{
+    pause,
+    peer::{HangsUp, Peer, answer},
+};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -32,7 +38,7 @@ impl FakeModel {
             let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
             let asked = Asked { headers: request.headers().clone(), body: body.clone() };
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
-            async move { respond(&body) }
+            async move { Ok(respond(&body)) }
         });
         Self { peer: peer.await, asked }
     }
@@ -48,27 +54,30 @@ impl FakeModel {
     }
 }
 
-fn respond(request: &Value) -> Result<Response<Body>, HangsUp> {
+fn respond(request: &Value) -> Response<Body> {
     let messages = request["messages"].as_array().cloned().unwrap_or_default();
     let is_after_tool = messages.last().is_some_and(|message| message["role"] == "tool");
     let said = messages.iter().rfind(|message| message["role"] == "user");
     let said = said.and_then(|message| message["content"].as_str()).unwrap_or_default();
     let first = || stream::iter([Ok(word("Once "))]);
     match said.split(' ').next().unwrap_or_default() {
-        "stall" => Ok(streamed(first().chain(stream::pending()))),
-        "silence" => Ok(streamed(stream::pending())),
-        "cut" => Ok(streamed(first().chain(stream::iter([Err(HangsUp)])))),
+        "stall" => streamed(first().chain(stream::pending())),
+        "silence" => streamed(stream::pending()),
+        "cut" => streamed(first().chain(stream::once(async {
+            // Time for what came before to leave.
+            pause(Duration::from_millis(50)).await;
+            Err(HangsUp)
+        }))),
         "garbage" => {
-            Ok(streamed(first().chain(stream::iter([Ok("data: {\"choices\":[{]\n\n".into())]))))
+            let garbage = Bytes::from_static(b"data: {\"choices\":[{]\n\n");
+            streamed(first().chain(stream::iter([Ok(garbage)])))
         }
-        "refuse" => Ok(answer(400, json!({ "error": { "message": said } }).to_string())),
-        "tool" if !is_after_tool => {
-            Ok(streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))])))
-        }
+        "refuse" => answer(400, json!({ "error": { "message": said } }).to_string()),
+        "tool" if !is_after_tool => streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))])),
         _ => {
             let words = ["You ", "said: ", said].map(word);
             let all = words.into_iter().chain([finish("stop")]).map(Ok);
-            Ok(streamed(stream::iter(all.collect::<Vec<_>>())))
+            streamed(stream::iter(all.collect::<Vec<_>>()))
         }
     }
 }

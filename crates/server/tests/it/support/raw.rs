@@ -36,6 +36,10 @@ pub async fn receiver(manners: Manners) -> String {
 }
 
 async fn misbehave(mut stream: TcpStream, manners: Manners) {
+    if !matches!(manners, Manners::Resets) {
+        // An answer before the question would be refused for that alone.
+        let _ = stream.read_u8().await;
+    }
     match manners {
         Manners::Hangs => std::future::pending().await,
         Manners::Drips => {
@@ -76,7 +80,7 @@ pub async fn send_and_leave(
     let address = url.strip_prefix("http://").expect("an http URL");
     let mut head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     let mut stream = TcpStream::connect(address).await?;
