@@ -1,6 +1,6 @@
 //! What is done: opening, holding and ending sessions, and finishing what an end owes.
 //!
-//! One use case per file under [`session`], one durable step per file under [`step`], and one
+//! One use case per file under [`session`], one durable step per file under `step`, and one
 //! [`worker`] that runs them. The engine knows the ports it needs (models, webhooks, memory, media,
 //! wording) and none of the things behind them: it names no vendor's API and no web framework.
 
