@@ -15,19 +15,18 @@ use crate::{Error, Result};
 /// A fixed number of reading connections. Whoever comes when all are busy waits in order.
 #[derive(Clone)]
 pub(super) struct Readers {
-    shared: Arc<Shared>,
+    idle: Arc<Idle>,
+    free: Arc<Semaphore>,
 }
 
-struct Shared {
-    idle: Mutex<Vec<Connection>>,
-    free: Semaphore,
-}
+/// The connections that nobody reads with. As many as the semaphore has permits.
+struct Idle(Mutex<Vec<Connection>>);
 
 impl Readers {
     pub fn open(path: &Path, count: usize) -> Result<Self> {
         let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
-        let free = Semaphore::new(count);
-        Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
+        let free = Arc::new(Semaphore::new(count));
+        Ok(Self { idle: Arc::new(Idle(Mutex::new(idle))), free })
     }
 
     /// Runs a read on a thread that may block.
@@ -35,12 +34,14 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let _permit = self.shared.free.acquire().await.map_err(|_| Error::Closed)?;
-        let shared = self.shared.clone();
+        let permit = self.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+        let idle = self.idle.clone();
         let work = move || {
-            let connection = shared.take().ok_or(Error::Closed)?;
+            let connection = idle.take().ok_or(Error::Closed)?;
             let result = snapshot(&connection, read);
-            shared.put(connection);
+            idle.put(connection);
+            // Not before: a caller that goes away leaves the connection busy until here.
+            drop(permit);
             result
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
@@ -52,16 +53,51 @@ impl Readers {
 fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let result = read(connection);
-    connection.prepare_cached("ROLLBACK")?.execute([])?;
+    // Some faults end the transaction by themselves.
+    if !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
+    }
     result
 }
 
-impl Shared {
+impl Idle {
     fn take(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn put(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, sync::mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_takes_no_connection_from_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("e.db");
+        drop(connection::writing(&path).expect("opens"));
+        let readers = Readers::open(&path, 1).expect("opens");
+        let (started, starting) = tokio::sync::oneshot::channel();
+        let (go_on, wait) = mpsc::channel();
+        let long = readers.read(move |_| {
+            let _ = started.send(());
+            wait.recv().map_err(|error| Error::Other(error.into()))
+        });
+        {
+            let mut long = pin!(long);
+            tokio::select! {
+                _ = &mut long => panic!("it was not told to go on"),
+                _ = starting => {}
+            }
+        }
+        let next = readers.read(|db| Ok(db.query_row("SELECT 7", [], |row| row.get::<_, u8>(0))?));
+        let told = async { go_on.send(()).expect("still reading") };
+        let (read, ()) = tokio::join!(next, told);
+        assert_eq!(read.expect("waited for the connection"), 7);
     }
 }
