@@ -8,9 +8,6 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::Api;
 
-/// How long a client may take to send its body.
-pub const READ_MAX: Span = Span::from_secs(30);
-
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -21,8 +18,11 @@ pub enum BodyError {
         max: usize,
     },
     /// It did not come in time.
-    #[error("the body did not come within {} s", READ_MAX.as_millis() / 1000)]
-    TooSlow,
+    #[error("the body did not come within {} s", max.as_millis() / 1000)]
+    TooSlow {
+        /// The limit.
+        max: Span,
+    },
     /// It broke off.
     #[error("the body broke off")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -35,8 +35,9 @@ pub async fn read(api: &Api, body: Body) -> Result<Bytes, BodyError> {
         return Err(BodyError::TooLarge { max });
     }
     let reading = Limited::new(body, max).collect();
-    let read = within(&**api.engine().clock(), READ_MAX, reading).await;
-    match read.ok_or(BodyError::TooSlow)? {
+    let time = api.settings().body_timeout;
+    let read = within(&**api.engine().clock(), time, reading).await;
+    match read.ok_or(BodyError::TooSlow { max: time })? {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { max }),
         Err(error) => Err(BodyError::Broken(error)),

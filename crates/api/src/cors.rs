@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::{Settings, rate};
 
 /// How long a browser may remember that it has asked.
-const MAX_AGE: Duration = Duration::from_mins(10);
+pub const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The key of whoever opens sessions.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -35,7 +35,8 @@ pub fn layer(settings: &Settings) -> CorsLayer {
         .max_age(MAX_AGE)
 }
 
-fn origins(configured: &[String]) -> AllowOrigin {
+/// The configured origins; `*` is any.
+pub fn origins(configured: &[String]) -> AllowOrigin {
     if configured.iter().any(|origin| origin == "*") {
         return AllowOrigin::any();
     }

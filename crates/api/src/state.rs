@@ -15,6 +15,8 @@ pub struct Settings {
     pub public_url: url::Url,
     /// The longest request body, in bytes.
     pub body_bytes_max: usize,
+    /// How long a client may take to send a body.
+    pub body_timeout: epilogue_core::Span,
     /// How often a key may open sessions, per minute; 0 for no limit.
     pub opens_per_minute: u32,
     /// How often a session may be sent messages, per minute; 0 for no limit.

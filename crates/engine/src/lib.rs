@@ -19,6 +19,8 @@ pub mod records;
 pub mod secret;
 pub mod session;
 mod step;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tool;
 pub mod webhook;
 pub mod wording;

@@ -33,8 +33,8 @@ const ATTEMPT_SLACK_MS: u64 = 1_000;
 /// How much longer than that its claim is believed.
 const LEASE_SLACK_MS: u64 = 10_000;
 
-/// How often a step may be interrupted before it counts as one that brings the process down.
-const INTERRUPTIONS_MAX: u32 = 100;
+/// How often in a row a step may be interrupted before it counts as one that brings the process down.
+const INTERRUPTIONS_MAX: usize = 100;
 
 /// How often recording an attempt is tried when the store fails, before the lease is left to run out.
 const SETTLE_ATTEMPTS: u32 = 5;
@@ -207,19 +207,46 @@ impl Worker {
 
 /// Makes one attempt and records it.
 async fn attempt(engine: &Engine, claimed: &ClaimedStep) {
-    let step = &claimed.step;
-    let limit = engine.inner.parts.policies.of(step.kind).timeout.as_millis() + ATTEMPT_SLACK_MS;
-    let limit = Span::from_millis(limit);
+    let result = if interruptions(engine, &claimed.step).await > INTERRUPTIONS_MAX {
+        Err(StepError::fatal("it was interrupted too often: it may bring the process down"))
+    } else {
+        run(engine, claimed).await
+    };
+    let request = judge(engine, claimed, result);
+    engine.metrics().step_attempted(claimed.step.kind, request.outcome);
+    log(&request);
+    settle(engine, request).await;
+}
+
+async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
+    let policy = engine.inner.parts.policies.of(claimed.step.kind);
+    let limit = Span::from_millis(policy.timeout.as_millis() + ATTEMPT_SLACK_MS);
     let running = AssertUnwindSafe(step::run(engine, claimed)).catch_unwind();
-    let result = match within(&**engine.clock(), limit, running).await {
+    match within(&**engine.clock(), limit, running).await {
         Some(Ok(result)) => result,
         Some(Err(_)) => Err(StepError::again("the step panicked: this is a defect")),
         None => Err(StepError::again(format!("it took longer than {} ms", limit.as_millis()))),
-    };
-    let request = judge(engine, claimed, result);
-    engine.metrics().step_attempted(step.kind, request.outcome);
-    log(&request);
-    settle(engine, request).await;
+    }
+}
+
+/// How often in a row the step was claimed and never reported on. The record is only read when the
+/// step has been claimed often enough for that to matter.
+async fn interruptions(engine: &Engine, step: &Step) -> usize {
+    if step.attempt as usize <= INTERRUPTIONS_MAX {
+        return 0;
+    }
+    match engine.store().steps_of(&step.org, step.session).await {
+        Ok(steps) => {
+            let own = steps.iter().find(|(other, _)| other.kind == step.kind);
+            let latest_first = own.iter().flat_map(|(_, attempts)| attempts.iter().rev());
+            latest_first.take_while(|a| a.outcome == AttemptOutcome::Interrupted).count()
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, step = %step.id(), "its earlier attempts could not be read");
+            0
+        }
+    }
 }
 
 /// What an attempt came to, and what follows.
@@ -254,8 +281,7 @@ fn judge(
 }
 
 fn after_failure(engine: &Engine, step: &Step, error: &StepError) -> StepReport {
-    let interruptions = step.attempt.saturating_sub(step.failures + 1);
-    if error.fatal || interruptions > INTERRUPTIONS_MAX {
+    if error.fatal {
         return StepReport::Park(error.detail.clone());
     }
     let policy = engine.inner.parts.policies.of(step.kind);

@@ -172,6 +172,7 @@ fn settings(config: &Config, operator: &OperatorKey) -> Settings {
         cors_origins: config.server.cors_origins.clone(),
         public_url: config.server.public_url.clone(),
         body_bytes_max: usize::try_from(config.limits.body_bytes_max).unwrap_or(usize::MAX),
+        body_timeout: Span::from_secs(config.limits.request_body_timeout_s),
         opens_per_minute: config.limits.opens_per_minute,
         messages_per_minute: config.limits.messages_per_minute,
         history_per_minute: config.limits.history_per_minute,

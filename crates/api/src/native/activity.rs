@@ -11,7 +11,7 @@ use super::{
     access::Acting,
     input::Params,
     page::{self, Listed},
-    problem::{Problem, ProblemDetails},
+    problem::Problem,
 };
 use crate::Api;
 
@@ -73,7 +73,7 @@ impl ActivityView {
     get, path = "/epilogue/v1/activity", tag = "administration", params(ActivityQuery),
     responses(
         (status = 200, description = "A page of entries.", body = Listed<ActivityView>),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 async fn list_activity(

@@ -12,12 +12,7 @@ use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    access::Acting,
-    input::Segment,
-    page::Listed,
-    problem::{Problem, ProblemDetails},
-};
+use super::{access::Acting, input::Segment, page::Listed, problem::Problem};
 use crate::Api;
 
 /// What stands in the place of a secret.
@@ -114,7 +109,7 @@ async fn list_agents(
     params(("id" = String, Path, description = "The agent's id.")),
     responses(
         (status = 200, description = "The agent.", body = AgentView),
-        (status = 404, description = "This organization has no such agent.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such agent."),
     ),
 )]
 async fn show_agent(

@@ -12,7 +12,7 @@ use super::{
     access::Acting,
     input::{Params, Segment},
     page::{self, Listed},
-    problem::{Kind, Problem, ProblemDetails},
+    problem::{Kind, Problem},
 };
 use crate::Api;
 
@@ -120,7 +120,7 @@ impl DeliveryAttemptView {
     get, path = "/epilogue/v1/deliveries", tag = "finalization", params(DeliveryQuery),
     responses(
         (status = 200, description = "A page of deliveries.", body = Listed<DeliveryView>),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 async fn list_deliveries(
@@ -146,7 +146,7 @@ async fn list_deliveries(
     params(("id" = String, Path, description = "The event's id: `webhook-id`.")),
     responses(
         (status = 200, description = "The delivery.", body = DeliveryDetail),
-        (status = 404, description = "This organization has no such delivery.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such delivery."),
     ),
 )]
 async fn show_delivery(
@@ -172,8 +172,8 @@ async fn show_delivery(
     params(("id" = String, Path, description = "The event's id: `webhook-id`.")),
     responses(
         (status = 202, description = "It will be sent again.", body = DeliveryView),
-        (status = 404, description = "This organization has no such delivery.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "It is being sent, or due already.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such delivery."),
+        (status = 409, description = "It is being sent, or due already."),
     ),
 )]
 async fn resend_delivery(

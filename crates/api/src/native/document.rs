@@ -4,7 +4,7 @@
 use utoipa::{
     OpenApi,
     openapi::{
-        self, Content, Ref, RefOr, Response, ResponseBuilder,
+        self, Content, Ref, RefOr, Response,
         path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -76,9 +76,25 @@ fn needed(method: &str, path: &str) -> Option<Need> {
     access::need(&method.parse().ok()?, path)
 }
 
-/// Adds to an operation what follows from what it needs.
+/// Adds to an operation what follows from what it needs, and what every error looks like.
 fn complete(operation: &mut Operation, need: Option<Need>) {
-    let Some(need) = need else { return };
+    if let Some(need) = need {
+        demand(operation, need);
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.as_str() >= "400"
+            && response.content.is_empty()
+        {
+            let schema = Ref::from_schema_name("ProblemDetails");
+            let content = RefOr::T(Content::new(Some(schema)));
+            response.content.insert(MEDIA_TYPE.to_owned(), content);
+        }
+    }
+}
+
+/// Adds the credential that an operation needs, and the errors that anyone can meet.
+fn demand(operation: &mut Operation, need: Need) {
     let (role, also) = match need {
         Need::Key(role) => (role, ""),
         Need::KeyOrWidget(role) => (role, ", or a widget key from its domains"),
@@ -111,12 +127,7 @@ fn complete(operation: &mut Operation, need: Option<Need>) {
     }
     for (kind, description) in problems {
         let status = kind.status().as_str().to_owned();
-        operation.responses.responses.entry(status).or_insert(RefOr::T(problem(description)));
+        let response = Response::new(description);
+        operation.responses.responses.entry(status).or_insert(RefOr::T(response));
     }
-}
-
-fn problem(description: &str) -> Response {
-    let schema = Ref::from_schema_name("ProblemDetails");
-    let content = Content::new(Some(schema));
-    ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build()
 }

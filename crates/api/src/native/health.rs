@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::problem::{Problem, ProblemDetails};
+use super::problem::Problem;
 use crate::Api;
 
 /// The media type of the figures.
@@ -106,12 +106,12 @@ async fn ready(State(api): State<Api>) -> impl IntoResponse {
 
 /// Figures
 ///
-/// Of all organizations together, in the OpenMetrics text format, for Prometheus.
+/// Of all organizations together, as text, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "health", security(()),
     responses(
         (status = 200, description = "The figures.", body = String, content_type = "application/openmetrics-text"),
-        (status = 500, description = "The store does not answer.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 500, description = "The store does not answer."),
     ),
 )]
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {

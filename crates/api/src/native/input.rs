@@ -6,10 +6,13 @@ use axum::{
     http::request::Parts,
 };
 use bytes::Bytes;
-use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};
+use crate::{
+    Api,
+    body::{self, BodyError},
+};
 
 /// The longest identifier in a path that is looked up, in bytes.
 pub const SEGMENT_BYTES_MAX: usize = 256;
@@ -17,32 +20,33 @@ pub const SEGMENT_BYTES_MAX: usize = 256;
 /// A JSON body. The content type does not matter; unknown members are an error.
 pub(super) struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        parse(&read(request, state).await?).map(Self)
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        parse(&read(request, api).await?).map(Self)
     }
 }
 
 /// A JSON body that may be left out.
 pub(super) struct OptionalBody<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = read(request, state).await?;
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let bytes = read(request, api).await?;
         if bytes.trim_ascii().is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Kind::TooLarge, "The body is longer than this server takes.")
+async fn read(request: Request, api: &Api) -> Result<Bytes, Problem> {
+    body::read(api, request.into_body()).await.map_err(|error| match error {
+        BodyError::TooLarge { max } => {
+            Problem::new(Kind::TooLarge, format!("The body is longer than {max} bytes."))
         }
-        _ => Problem::new(Kind::InvalidRequest, "The body broke off."),
+        BodyError::TooSlow { .. } => Problem::new(Kind::TooSlow, "The body did not come in time."),
+        BodyError::Broken(_) => Problem::new(Kind::InvalidRequest, "The body broke off."),
     })
 }
 

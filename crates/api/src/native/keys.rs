@@ -13,7 +13,7 @@ use super::{
     access::{self, Acting},
     input::{self, JsonBody, Segment},
     page::Listed,
-    problem::{Kind, Problem, ProblemDetails},
+    problem::{Kind, Problem},
 };
 use crate::{Api, auth};
 
@@ -32,10 +32,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum KeyKind {
     /// Secret, for servers.
+    #[default]
     Secret,
     /// Safe in a page: may open sessions from pages of its domains, and nothing else.
     Widget,
@@ -70,7 +71,9 @@ impl RoleWord {
 pub(crate) struct KeyBody {
     /// What its owner calls it: 1 to 50 characters.
     name: String,
-    /// What it is for.
+    /// What it is for; `secret` if absent.
+    #[serde(default)]
+    #[schema(required = false)]
     kind: KeyKind,
     /// What it may do; `operate` if absent. A widget key has none.
     role: Option<RoleWord>,
@@ -231,8 +234,8 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Probl
     params(("id" = String, Path, description = "The key's id: never the key itself.")),
     responses(
         (status = 200, description = "The key, revoked.", body = KeyView),
-        (status = 404, description = "This organization has no such key.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "It stands in the configuration.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such key."),
+        (status = 409, description = "It stands in the configuration."),
     ),
 )]
 async fn revoke_key(

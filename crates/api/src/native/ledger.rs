@@ -11,7 +11,7 @@ use super::{
     access::Acting,
     input::Params,
     page::{self, Listed},
-    problem::{Problem, ProblemDetails},
+    problem::Problem,
 };
 use crate::Api;
 
@@ -93,7 +93,7 @@ pub(crate) struct BalanceView {
     get, path = "/epilogue/v1/ledger", tag = "billing", params(LedgerQuery),
     responses(
         (status = 200, description = "A page of whole transactions.", body = Listed<LedgerRowView>),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 async fn list_ledger(

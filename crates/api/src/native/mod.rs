@@ -18,7 +18,7 @@ pub mod problem;
 pub mod sessions;
 mod steps;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
+use axum::{Router, middleware, routing::any};
 use bytes::Bytes;
 use epilogue_core::{
     Profile, Span,
@@ -29,13 +29,16 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::payload::payload;
 pub use self::{document::document, problem::no_such_path};
-use crate::{Api, dialect};
+use crate::{
+    Api, dialect,
+    rate::{Subject, Verdict},
+};
 
 /// The name of this API among those that open sessions.
 pub const NAME: &str = "native";
 
 /// Every API that opens sessions.
-pub const DIALECTS: [&str; 5] = [NAME, dialect::talkifai::NAME, "dasha", "pathors", "kaltura"];
+pub const DIALECTS: [&str; 2] = [NAME, dialect::talkifai::NAME];
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/epilogue/openapi.json";
@@ -81,7 +84,7 @@ pub fn router(api: &Api) -> Router {
     let sessions = Router::from(sessions::routes())
         .route_layer(authorize.clone())
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(cors::layer(&api.settings().cors_origins));
+        .layer(cors::layer(api.settings()));
     let administration = Router::from(administration()).route_layer(authorize);
     let json = Bytes::from(document().to_pretty_json().unwrap_or_default());
     let serve_document =
@@ -92,6 +95,13 @@ pub fn router(api: &Api) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .merge(sessions)
         .route("/epilogue/{*path}", any(no_such_path))
-        .layer(DefaultBodyLimit::max(api.settings().body_bytes_max))
         .with_state(api.clone())
+}
+
+/// Counts a request against a limit. A problem: it is one too many.
+fn within_limit(api: &Api, subject: &Subject, per_minute: u32) -> Result<(), problem::Problem> {
+    match api.limiter().count(subject, per_minute, api.engine().now()) {
+        Some(rate) if rate.verdict == Verdict::Past => Err(problem::Problem::rate_limited(rate)),
+        _ => Ok(()),
+    }
 }

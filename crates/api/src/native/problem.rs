@@ -7,6 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::rate::Rate;
+
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -38,8 +40,12 @@ pub enum Kind {
     WrongState,
     /// The session has ended, or its deadline has passed.
     SessionOver,
+    /// The body did not come in time.
+    TooSlow,
     /// The body is longer than the server takes.
     TooLarge,
+    /// More requests than the limit allows.
+    RateLimited,
     /// Too many messages wait for this session.
     TooManyWaiting,
     /// Our fault.
@@ -50,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
         Self::OrganizationRequired,
         Self::Unauthorized,
@@ -62,7 +68,9 @@ impl Kind {
         Self::TurnRunning,
         Self::WrongState,
         Self::SessionOver,
+        Self::TooSlow,
         Self::TooLarge,
+        Self::RateLimited,
         Self::TooManyWaiting,
         Self::Internal,
         Self::Unavailable,
@@ -93,6 +101,12 @@ impl Kind {
             Self::TurnRunning => (StatusCode::CONFLICT, "turn-running", "A turn is running"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
             Self::SessionOver => (StatusCode::GONE, "session-over", "The session is over"),
+            Self::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "too-slow", "The request body came too slowly")
+            }
+            Self::RateLimited => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests")
+            }
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request body is too long")
             }
@@ -123,6 +137,7 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldError>,
+    rate: Option<Rate>,
 }
 
 /// Problem details as RFC 9457 defines them.
@@ -157,7 +172,7 @@ pub struct FieldError {
 impl Problem {
     /// A problem of this kind.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), rate: None }
     }
 
     /// One part of the request is wrong.
@@ -168,6 +183,12 @@ impl Problem {
             errors: vec![FieldError { path, problem }],
             ..Self::new(Kind::InvalidRequest, detail)
         }
+    }
+
+    /// The limit is used up.
+    pub(crate) fn rate_limited(rate: Rate) -> Self {
+        let detail = "That is more than the limit allows; see the X-RateLimit headers.";
+        Self { rate: Some(rate), ..Self::new(Kind::RateLimited, detail) }
     }
 
     /// This organization has no such thing.
@@ -222,18 +243,21 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        if let Some(rate) = self.rate {
+            rate.stamp(headers);
+            let seconds = rate.retry_after().as_millis().div_ceil(1000).max(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 }
 
 /// What a path that nobody serves answers.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub async fn no_such_path() -> Problem {
     Problem::new(Kind::NotFound, "There is nothing at this path.")
 }
 
 /// What a path answers to a method it does not have.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub(super) async fn no_such_method() -> Problem {
     Problem::new(Kind::MethodNotAllowed, "This path has other methods; see the Allow header.")
 }

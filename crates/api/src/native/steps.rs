@@ -11,7 +11,7 @@ use super::{
     access::Acting,
     input::{Params, Segment},
     page::{self, Listed},
-    problem::{Kind, Problem, ProblemDetails},
+    problem::{Kind, Problem},
 };
 use crate::Api;
 
@@ -51,6 +51,7 @@ impl StepWord {
 #[into_params(parameter_in = Query)]
 pub(crate) struct StepQuery {
     /// In this state.
+    #[param(inline)]
     state: Option<StepWord>,
     /// Of this session, by id or name: all on one page, in the order of their kinds.
     session: Option<String>,
@@ -155,7 +156,7 @@ impl AttemptView {
     get, path = "/epilogue/v1/steps", tag = "finalization", params(StepQuery),
     responses(
         (status = 200, description = "A page of steps.", body = Listed<StepView>),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 async fn list_steps(
@@ -164,19 +165,16 @@ async fn list_steps(
     Params(query): Params<StepQuery>,
 ) -> Result<Json<Listed<StepView>>, Problem> {
     let page = page::request("steps", query.limit, query.cursor.as_deref())?;
-    let found = match &query.session {
-        Some(session) => {
-            let session = acting.session(&api, session).await?;
-            let steps = api.engine().steps_of(&acting.org, session.id).await?;
-            let wanted =
-                |step: &Step| query.state.is_none_or(|state| step.state.as_str() == state.as_str());
-            let steps = steps.into_iter().map(|(step, _)| step).filter(wanted);
-            Page { items: steps.collect(), next: None }
-        }
-        None => {
-            let filter = StepFilter { state: query.state.map(|state| state.as_str().to_owned()) };
-            api.engine().steps(&acting.org, &filter, &page).await?
-        }
+    let found = if let Some(session) = &query.session {
+        let session = acting.session(&api, session).await?;
+        let steps = api.engine().steps_of(&acting.org, session.id).await?;
+        let wanted =
+            |step: &Step| query.state.is_none_or(|state| step.state.as_str() == state.as_str());
+        let steps = steps.into_iter().map(|(step, _)| step).filter(wanted);
+        Page { items: steps.collect(), next: None }
+    } else {
+        let filter = StepFilter { state: query.state.map(|state| state.as_str().to_owned()) };
+        api.engine().steps(&acting.org, &filter, &page).await?
     };
     Ok(Json(Listed::of("steps", found, |step| StepView::of(&step))))
 }
@@ -189,8 +187,8 @@ async fn list_steps(
     params(("id" = String, Path, description = "The step's id.")),
     responses(
         (status = 200, description = "The step, owed again.", body = StepView),
-        (status = 404, description = "This organization has no such step.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "It is not parked.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such step."),
+        (status = 409, description = "It is not parked."),
     ),
 )]
 async fn retry_step(

@@ -2,7 +2,9 @@
 
 use epilogue_api::auth::hash;
 use epilogue_core::{Agent, KeyId, MicroCredits, OrgId};
-use epilogue_storage::{Credential, CredentialKind, Organization, OrganizationConfig, Role};
+use epilogue_engine::testing::{
+    Credential, CredentialKind, Organization, OrganizationConfig, Role,
+};
 use serde_json::json;
 
 use super::NOW;

@@ -9,13 +9,13 @@ use std::{path::PathBuf, sync::Arc};
 use axum::{Router, body::Body};
 use epilogue_api::{Api, Dialects, Settings, token::SessionTokens};
 use epilogue_core::Timestamp;
+use epilogue_engine::testing::{
+    Storage,
+    sqlite::{Options, SqliteStorage},
+};
 use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies, clock::SimClock, ids::Ids, memory::EmbeddedMemory,
     tool::Toolbox, webhook::egress::Egress, worker::Worker,
-};
-use epilogue_storage::{
-    Storage,
-    sqlite::{Options, SqliteStorage},
 };
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -48,6 +48,7 @@ impl Default for Setup {
             body_bytes_max: 256 * 1024,
             opens_per_minute: 100,
             messages_per_minute: 60,
+            body_timeout: epilogue_core::Span::from_secs(30),
             history_per_minute: 100,
             ends_per_minute: 60,
             operator: None,

@@ -1,6 +1,6 @@
 //! Ending a session: the one way, for callers, agents, timers, operators and lost connections.
 
-use epilogue_core::{EndCause, EndRequest, OrgId, SessionId};
+use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, reason::DeadlineKind};
 use epilogue_storage::{EndReceipt, SessionName};
 
 use crate::{Engine, Error, Result, session::turns::Cut};
@@ -27,8 +27,9 @@ impl Engine {
         id: SessionId,
         request: EndRequest,
     ) -> Result<Option<EndReceipt>> {
-        if request.cause == EndCause::Due && !self.is_due(org, id).await? {
-            // Nothing to cut: the store only corrects the deadline index.
+        if request.cause == EndCause::Due && !self.is_cut_by_deadline(org, id).await? {
+            // A turn in flight holds the idle timer, so there is none to cut where that has run
+            // out; and one that begins at this moment is for the store to let in or not.
             return self.decide_end(org, id, request).await;
         }
         // No turn begins from here on until the end is decided; the one in flight keeps what it has.
@@ -37,9 +38,11 @@ impl Engine {
         self.decide_end(org, id, request).await
     }
 
-    async fn is_due(&self, org: &OrgId, id: SessionId) -> Result<bool> {
+    /// Whether a deadline has passed that does not wait for a turn in flight.
+    async fn is_cut_by_deadline(&self, org: &OrgId, id: SessionId) -> Result<bool> {
         let session = self.store().find(org, &SessionName::Id(id)).await?;
-        Ok(session.is_some_and(|session| session.lapsed(self.now()).is_some()))
+        let lapsed = session.and_then(|session| session.lapsed(self.now()));
+        Ok(lapsed.is_some_and(|deadline| deadline.kind == DeadlineKind::MaxDuration))
     }
 
     async fn decide_end(
@@ -51,7 +54,9 @@ impl Engine {
         let receipt = self.store().end(org, id, request, self.now()).await?;
         let new = receipt.as_ref().filter(|receipt| receipt.outcome.is_new());
         if let Some((receipt, ended)) = new.and_then(|r| Some((r, r.outcome.ended()?))) {
-            self.inner.new_steps.notify_one();
+            if matches!(receipt.session.state, SessionState::Finalizing(_)) {
+                self.inner.new_steps.notify_one();
+            }
             self.inner.metrics.session_ended(&receipt.session.dialect, ended);
             tracing::info!(
                 %org, session = %id, reason = ended.reason.as_str(), cost = %ended.cost, "ended"

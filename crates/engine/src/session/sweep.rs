@@ -54,8 +54,13 @@ impl Engine {
             }
             looked_at += due.len();
             let mut ends = stream::iter(due).map(|due| self.end_due(due)).buffer_unordered(AT_ONCE);
+            let mut failed = None;
             while let Some(result) = ends.next().await {
-                result?;
+                failed = failed.or(result.err());
+            }
+            // One that cannot be ended keeps none of the others; it is tried again shortly.
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One turn while it runs: the model, its tools, and what is kept when it is cut.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, panic::AssertUnwindSafe};
 
 use epilogue_core::{
     Agent, EndReason, EndRequest, Message, MicroCredits, Role, Session, Usage,
@@ -10,7 +10,7 @@ use epilogue_core::{
     profile::AgentFinish,
 };
 use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 
 use super::{
@@ -112,19 +112,24 @@ impl TurnRun {
         self
     }
 
-    /// Runs the turn, writes it down, tells the reader, and ends the session if that is due.
+    /// Runs the turn, writes it down, ends the session if that is due, and tells the reader.
     pub async fn run(mut self) {
-        let broken = self.converse().await;
+        let broken = AssertUnwindSafe(self.converse()).catch_unwind().await;
+        let broken = broken.unwrap_or_else(|_| {
+            tracing::error!(session = %self.session.id, "a turn panicked: this is a defect");
+            Some(Broken::Model)
+        });
         let recorded = self.record().await;
+        let mut ending = None;
         let event = match (recorded, broken) {
             (Err(failure), _) => TurnEvent::Failed(failure),
             (Ok(_), Some(broken)) => TurnEvent::Failed(broken.failure()),
             (Ok(session), None) => {
                 self.session = session;
-                self.finish |= self.credits_are_out().await;
+                ending = self.reason_to_end().await;
                 let output_tokens = self.usage.output_tokens;
                 let usage = TurnUsage { input_tokens: self.input_tokens, output_tokens };
-                TurnEvent::Completed { usage, finish: self.finish }
+                TurnEvent::Completed { usage, finish: self.finish || ending.is_some() }
             }
         };
         let outcome = match &event {
@@ -132,18 +137,18 @@ impl TurnRun {
             _ => "completed",
         };
         self.engine.metrics().turn_finished(outcome);
-        // The place is free before the reader hears of it, so that its next message never waits.
+        // The place is free before the reader hears of it, so that its next message never waits; and
+        // a goodbye is on disk before it is told, however slowly it is read.
         drop(self.place.take());
-        let completed = matches!(event, TurnEvent::Completed { .. });
+        if let Some(reason) = ending {
+            self.end_session(reason).await;
+        }
         let _ = within(
             &**self.engine.clock(),
             self.engine.limits().reader_stall,
             self.events.send(event),
         )
         .await;
-        if completed && self.finish {
-            self.end_session().await;
-        }
     }
 
     /// Talks to the model until it is silent. `None`: the turn is complete.
@@ -398,15 +403,16 @@ impl TurnRun {
         !ledger::may_open(left, MicroCredits::ZERO, organization.grace)
     }
 
-    /// Ends the session after the turn, where the API leaves that to the server.
-    async fn end_session(&mut self) {
-        let reason = if self.credits_are_out().await {
-            EndReason::CreditsExhausted
-        } else if self.session.profile.agent_finish == AgentFinish::EndsSession {
-            EndReason::AgentFinish
-        } else {
-            return;
-        };
+    /// Why the session is over after this turn, if it is and the API leaves that to the server.
+    async fn reason_to_end(&mut self) -> Option<EndReason> {
+        if self.credits_are_out().await {
+            return Some(EndReason::CreditsExhausted);
+        }
+        let ends = self.session.profile.agent_finish == AgentFinish::EndsSession;
+        (self.finish && ends).then_some(EndReason::AgentFinish)
+    }
+
+    async fn end_session(&mut self, reason: EndReason) {
         let ended =
             self.engine.end(&self.session.org, self.session.id, EndRequest::asked(reason)).await;
         if let Err(error) = ended {

@@ -1,9 +1,13 @@
 //! The whole engine over the real store, in simulated time. What lies outside (models, receivers
 //! of webhooks, a memory that fails) is a fake that the test drives, and is called one.
 
+mod analysis;
 mod answers;
 mod drain;
 mod expiry;
+mod leases;
+mod memory;
+mod races;
 mod support;
 mod tools;
 mod turns;

@@ -182,6 +182,12 @@ async fn a_farewell_does_not_wait_for_a_reader_that_stands_still() {
     app.model().answers([words.collect(), vec![call("c2", "end_chat"), end()]]);
     let id = app.open().await;
     let stream = app.begin(id, "bye").await;
+    soon(async {
+        while app.model().asked().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     settle().await;
     app.end(id).await;
     let last = app.transcript(id).await.pop().expect("a message");

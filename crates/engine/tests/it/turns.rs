@@ -184,6 +184,40 @@ async fn an_end_during_a_stream_keeps_and_bills_what_was_received() {
     assert_eq!(ended.cost.0, 30_000 + (tokens * 10 + 5) / 10 * 1_000);
 }
 
+/// One turn at a time holds across nodes: the place is in the store, not in a process.
+#[tokio::test]
+async fn a_turn_that_runs_on_another_node_keeps_this_one_from_beginning() {
+    let app = TestEngine::start().await;
+    let mut hand = app.model().by_hand();
+    let id = app.open().await;
+    let mut stream = app.begin(id, "hello").await;
+    let asked = hand.next().await;
+    let other = app.process("other");
+    let engine = other.engine.clone();
+    let refused = soon(engine.turn(crate::support::request(id, "me too"))).await;
+    assert!(matches!(refused, Err(TurnError::Busy)), "{refused:?}");
+    asked.say("Hello.");
+    rest(&mut stream).await;
+    assert_eq!(app.said(id).await[1..], ["user: hello", "assistant: Hello."]);
+}
+
+/// Invariant 7: an end before the first token gives the model up; nothing is kept or billed of it.
+#[tokio::test]
+async fn an_end_before_the_first_token_gives_the_model_up() {
+    let app = TestEngine::start().await;
+    let mut hand = app.model().by_hand();
+    let id = app.open().await;
+    let mut stream = app.begin(id, "hello").await;
+    let asked = hand.next().await;
+    assert_eq!(asked.request.messages.len(), 2);
+    app.end(id).await;
+    assert_eq!(rest(&mut stream).await, [TurnEvent::Failed(TurnFailure::SessionEnded)]);
+    assert!(asked.is_given_up());
+    assert_eq!(app.said(id).await, ["assistant: Hello!", "user: hello"]);
+    let used = app.session(id).await.usage;
+    assert_eq!((used.output_tokens, used.model_calls, used.estimated), (0, 0, false));
+}
+
 /// Invariant 7, the fence holds: a turn that does not let go is left behind, and what it writes
 /// after the end is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -193,12 +227,15 @@ async fn a_turn_that_does_not_settle_is_fenced_and_its_late_write_refused() {
     let id = app.open().await;
     let mut stream = app.begin(id, "hello").await;
     let (release, released) = std::sync::mpsc::channel::<()>();
+    let (is_stuck, mut sticks) = tokio::sync::mpsc::unbounded_channel();
     let stuck = futures::stream::poll_fn(move |_| {
+        is_stuck.send(()).expect("the test listens");
         // A model that holds its thread: nothing but this ends it.
         let _ = released.recv();
         std::task::Poll::Ready(Some(crate::support::model::text("too late")))
     });
     hand.next().await.begin_with(stuck.boxed());
+    soon(sticks.recv()).await.expect("it sticks");
     let (engine, org) = (app.engine.clone(), crate::support::org());
     let ending = tokio::spawn(async move {
         engine.end(&org, id, epilogue_core::EndRequest::asked(EndReason::UserEnd)).await

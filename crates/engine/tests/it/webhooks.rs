@@ -6,7 +6,7 @@ use epilogue_core::{
 use epilogue_engine::records::{ResendOutcome, RetryOutcome};
 
 use crate::support::{
-    MS, START, TestEngine, org,
+    MS, START, TestEngine, is_final, org,
     outside::{Plan, Sent},
     stranger,
 };
@@ -90,7 +90,7 @@ async fn a_receiver_that_never_accepts_is_tried_eight_times_and_parked_until_res
     app.webhooks().always(Plan::Answer(204, None));
     app.engine.retry_step(&org(), step.id(), None).await.expect("asked");
     app.run_until_idle().await;
-    assert!(matches!(app.session(id).await.state, SessionState::Final { .. }));
+    assert!(is_final(&app.session(id).await));
     let (delivery, attempts) =
         app.engine.delivery(&org(), &step.id().event_id()).await.expect("read").expect("known");
     assert_eq!(
@@ -129,7 +129,7 @@ async fn a_receiver_that_accepts_late_is_left_alone_afterwards() {
     let (step, attempts) = app.step(id, StepKind::NotifyEnded).await;
     assert!(matches!(step.state, StepState::Done { .. }));
     assert!(attempts[1].detail.contains("8000 ms"), "{attempts:?}");
-    assert!(matches!(app.session(id).await.state, SessionState::Final { .. }));
+    assert!(is_final(&app.session(id).await));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_delivery_that_is_sent_again_says_the_same_under_the_same_id() {
     app.run_until_idle().await;
     let sent = app.webhooks().sent();
     assert_eq!((sent.len(), one_event(&sent)), (2, event.clone()));
-    assert!(matches!(app.session(id).await.state, SessionState::Final { .. }));
+    assert!(is_final(&app.session(id).await));
 
     // A replay that fails has the whole schedule, and parks without reopening anything.
     app.webhooks().always(Plan::Unreachable);
@@ -190,7 +190,7 @@ async fn a_delivery_that_is_sent_again_says_the_same_under_the_same_id() {
     app.engine.resend(&org(), &event, None).await.expect("asked");
     work_it_off(&app).await;
     assert_schedule(&waits_of(&app.webhooks().sent()[2..], again_at));
-    assert!(matches!(app.session(id).await.state, SessionState::Final { .. }));
+    assert!(is_final(&app.session(id).await));
 }
 
 /// Invariant 6: neither a restart in the middle nor another node changes the event.

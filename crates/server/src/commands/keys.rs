@@ -21,7 +21,7 @@ pub(super) fn run(command: KeysCommand) -> Ask {
 }
 
 async fn create(client: &Client, name: String, role: String) -> Result<String, ClientError> {
-    let body = json!({ "name": name, "role": role });
+    let body = json!({ "name": name, "role": role, "kind": "secret" });
     let key = client.request(Method::POST, "/keys", Some(&body)).await?;
     Ok(format!(
         "{}\n{} is shown this once; keep it where secrets are kept",

@@ -16,7 +16,7 @@ const COLUMNS: [table::Column; 7] = [
     ("REASON", "ended.reason"),
     ("OPENED", "opened_at"),
     ("MESSAGES", "usage.total_messages"),
-    ("COST", "ended.cost"),
+    ("COST", "cost"),
 ];
 
 pub(super) fn run(command: SessionsCommand) -> Ask {
@@ -74,7 +74,7 @@ async fn end(client: &Client, id: String, note: Option<String>) -> Result<String
         "{} {verb}: {}, cost {}",
         table::cell(&session, "id"),
         table::cell(&session, "ended.reason"),
-        table::cell(&session, "ended.cost")
+        table::cell(&session, "cost")
     );
     if !client.is_remote() && !already {
         text.push_str("\nno server is running: its steps are owed, and run when one starts");

@@ -11,7 +11,7 @@ use crate::{
 const COLUMNS: [table::Column; 6] = [
     ("STEP", "id"),
     ("STATE", "state"),
-    ("ATTEMPTS", "attempt"),
+    ("ATTEMPTS", "attempts_made"),
     ("OWED", "owed_at"),
     ("DUE", "due_at"),
     ("REASON", "reason"),

@@ -15,33 +15,34 @@ use crate::{Error, Result};
 /// A fixed number of reading connections. Whoever comes when all are busy waits in order.
 #[derive(Clone)]
 pub(super) struct Readers {
-    idle: Arc<Idle>,
-    free: Arc<Semaphore>,
+    shared: Arc<Shared>,
 }
 
-/// The connections that nobody reads with. As many as the semaphore has permits.
-struct Idle(Mutex<Vec<Connection>>);
+struct Shared {
+    idle: Mutex<Vec<Connection>>,
+    free: Arc<Semaphore>,
+}
 
 impl Readers {
     pub fn open(path: &Path, count: usize) -> Result<Self> {
         let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
         let free = Arc::new(Semaphore::new(count));
-        Ok(Self { idle: Arc::new(Idle(Mutex::new(idle))), free })
+        Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
     }
 
-    /// Runs a read on a thread that may block.
+    /// Runs a read on a thread that may block. A caller that goes away meanwhile leaves the read to
+    /// finish by itself: the place is free only when its connection is back.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = self.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
-        let idle = self.idle.clone();
+        let place = self.shared.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+        let shared = self.shared.clone();
         let work = move || {
-            let connection = idle.take().ok_or(Error::Closed)?;
+            let connection = shared.take().ok_or(Error::Closed)?;
             let result = snapshot(&connection, read);
-            idle.put(connection);
-            // Not before: a caller that goes away leaves the connection busy until here.
-            drop(permit);
+            shared.put(connection);
+            drop(place);
             result
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
@@ -60,13 +61,13 @@ fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result
     result
 }
 
-impl Idle {
+impl Shared {
     fn take(&self) -> Option<Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn put(&self, connection: Connection) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }
 

@@ -120,6 +120,31 @@ fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output>
 }
 
 #[tokio::test]
+async fn a_caller_that_goes_away_in_mid_read_takes_no_connection_along() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { readers: 1, ..Options::default() };
+    let store = SqliteStorage::open(&folder.path().join("e.db"), &options).expect("opens");
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let reading = store.clone();
+    let abandoned = tokio::spawn(async move {
+        let wait = move |_: &rusqlite::Connection| {
+            let _ = started.send(());
+            let _ = released.recv();
+            Ok(())
+        };
+        reading.readers.read(wait).await
+    });
+    has_started.await.expect("the read runs");
+    abandoned.abort();
+    assert!(abandoned.await.is_err());
+    let mut next = Box::pin(store.readers.read(|_| Ok(7)));
+    assert!(futures_poll(&mut next).is_pending());
+    release.send(()).expect("released");
+    assert_eq!(next.await.expect("the connection came back"), 7);
+}
+
+#[tokio::test]
 async fn the_ledger_refuses_to_be_rewritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("e.db");

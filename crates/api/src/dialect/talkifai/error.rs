@@ -95,7 +95,7 @@ impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge { max } => Self::BodyTooLarge { max },
-            BodyError::TooSlow => Self::BodyTooSlow,
+            BodyError::TooSlow { .. } => Self::BodyTooSlow,
             BodyError::Broken(_) => Self::BodyBroken(error),
         }
     }
@@ -178,7 +178,7 @@ pub(super) async fn no_such_method() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use epilogue_storage as storage;
+    use epilogue_engine::testing as storage;
 
     use super::*;
 

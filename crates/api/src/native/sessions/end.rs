@@ -11,8 +11,10 @@ use crate::{
     native::{
         access::{Acting, By},
         input::{self, OptionalBody, Segment},
-        problem::{Kind, Problem, ProblemDetails},
+        problem::{Kind, Problem},
+        within_limit,
     },
+    rate::Subject,
 };
 
 /// The reasons a caller may give. The others are found out here, and nobody may claim them.
@@ -70,7 +72,8 @@ pub(crate) struct EndedBody {
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "The session is over.", body = EndedBody),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
+        (status = 429, description = "More ends than the session's limit allows."),
     ),
 )]
 pub(super) async fn end_session(
@@ -84,6 +87,8 @@ pub(super) async fn end_session(
         input::chars("note", note, 0, EndRequest::NOTE_CHARS_MAX)?;
     }
     let session = acting.session(&api, &id).await?;
+    let subject = Subject::Ends(session.id);
+    within_limit(&api, &subject, api.settings().ends_per_minute)?;
     let note = body.note.filter(|note| !note.is_empty());
     let request = EndRequest { note, by: Some(acting.name()), ..EndRequest::asked(reason) };
     let receipt = api.engine().end(&acting.org, session.id, request).await?;

@@ -7,11 +7,7 @@ use utoipa::ToSchema;
 use super::view::DeadlineView;
 use crate::{
     Api,
-    native::{
-        access::Acting,
-        input::Segment,
-        problem::{Problem, ProblemDetails},
-    },
+    native::{access::Acting, input::Segment, problem::Problem},
 };
 
 /// A session that lives on.
@@ -34,8 +30,8 @@ pub(crate) struct KeptAlive {
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "It lives on.", body = KeptAlive),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 410, description = "The session has ended, or its deadline has passed.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
+        (status = 410, description = "The session has ended, or its deadline has passed."),
     ),
 )]
 pub(super) async fn keep_session_alive(

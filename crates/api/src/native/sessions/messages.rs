@@ -12,7 +12,7 @@ use crate::{
         access::Acting,
         input::{Params, Segment},
         page::{self, Listed},
-        problem::{Problem, ProblemDetails},
+        problem::Problem,
     },
 };
 
@@ -103,8 +103,8 @@ impl MessageView {
     params(("id" = String, Path, description = "The session's id or name."), MessageQuery),
     responses(
         (status = 200, description = "A page of messages.", body = Listed<MessageView>),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 410, description = "The session is over, and its token with it.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
+        (status = 410, description = "The session is over, and its token with it."),
     ),
 )]
 pub(super) async fn list_messages(

@@ -31,7 +31,7 @@ use super::{
     access::Acting,
     input::{Params, Segment},
     page::{self, Listed},
-    problem::{Kind, Problem, ProblemDetails},
+    problem::{Kind, Problem},
 };
 use crate::Api;
 
@@ -55,6 +55,7 @@ pub(crate) struct SessionQuery {
     /// Opened by this API: `native`, `talkifai`, `dasha`, `pathors` or `kaltura`.
     dialect: Option<String>,
     /// In this state.
+    #[param(inline)]
     state: Option<StateWord>,
     /// With this agent.
     agent: Option<String>,
@@ -147,7 +148,7 @@ async fn list_sessions(
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "The session.", body = SessionDetail),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 async fn show_session(

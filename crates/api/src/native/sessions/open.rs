@@ -15,11 +15,12 @@ use crate::{
     Api,
     native::{
         NAME,
-        access::Acting,
+        access::{Acting, By},
         input::{self, JsonBody},
-        problem::{Kind, Problem, ProblemDetails},
-        profile,
+        problem::{Kind, Problem},
+        profile, within_limit,
     },
+    rate::Subject,
 };
 
 /// The longest name of a session, in characters.
@@ -74,9 +75,9 @@ pub(crate) struct OpenedBody {
     post, path = "/epilogue/v1/sessions", tag = "sessions", request_body = OpenBody,
     responses(
         (status = 201, description = "The session is open. `Location` is its path.", body = OpenedBody),
-        (status = 402, description = "The organization has too few credits.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "This organization has no such agent.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "There is a session of that name.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 402, description = "The organization has too few credits."),
+        (status = 404, description = "This organization has no such agent."),
+        (status = 409, description = "There is a session of that name."),
     ),
 )]
 pub(super) async fn open_session(
@@ -84,6 +85,10 @@ pub(super) async fn open_session(
     acting: Acting,
     JsonBody(body): JsonBody<OpenBody>,
 ) -> Result<impl IntoResponse, Problem> {
+    if let By::Key(caller) = &acting.by {
+        let subject = Subject::Opens(acting.org.clone(), caller.key.clone());
+        within_limit(&api, &subject, api.settings().opens_per_minute)?;
+    }
     let opened = api.engine().open(request(&api, &acting, body)?).await.map_err(problem)?;
     let session_token = token(&api, &opened.session, &acting.name())?;
     let location = format!("/epilogue/v1/sessions/{}", opened.session.id);

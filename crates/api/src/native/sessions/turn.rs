@@ -20,8 +20,10 @@ use crate::{
     native::{
         access::Acting,
         input::{self, JsonBody, Segment},
-        problem::{Kind, Problem, ProblemDetails},
+        problem::{Kind, Problem},
+        within_limit,
     },
+    rate::Subject,
 };
 
 /// The longest message, in characters.
@@ -143,10 +145,10 @@ impl TurnEventView {
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "The turn, as it happens.", body = TurnEventView, content_type = "text/event-stream"),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "A turn is running, and `when_busy` is `reject`.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 410, description = "The session has ended, or its deadline has passed.", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "Too many messages wait for this session, or this one waited too long.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
+        (status = 409, description = "A turn is running, and `when_busy` is `reject`."),
+        (status = 410, description = "The session has ended, or its deadline has passed."),
+        (status = 429, description = "More messages than the session's limit allows; or too many wait, or this one waited too long."),
     ),
 )]
 pub(super) async fn take_turn(
@@ -160,6 +162,8 @@ pub(super) async fn take_turn(
         return Err(Problem::field("message", "must not be white space alone"));
     }
     let session = acting.session(&api, &id).await?;
+    let subject = Subject::Messages(session.id);
+    within_limit(&api, &subject, api.settings().messages_per_minute)?;
     let request = TurnRequest {
         org: acting.org.clone(),
         session: session.id,

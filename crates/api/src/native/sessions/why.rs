@@ -7,12 +7,7 @@ use utoipa::ToSchema;
 use super::view::{DeadlineView, SessionView};
 use crate::{
     Api,
-    native::{
-        access::Acting,
-        activity::ActivityView,
-        input::Segment,
-        problem::{Problem, ProblemDetails},
-    },
+    native::{access::Acting, activity::ActivityView, input::Segment, problem::Problem},
 };
 
 /// Why a session ended, or why it has not.
@@ -36,7 +31,7 @@ pub(crate) struct Explanation {
     params(("id" = String, Path, description = "The session's id or name.")),
     responses(
         (status = 200, description = "The explanation.", body = Explanation),
-        (status = 404, description = "This organization has no such session.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "This organization has no such session."),
     ),
 )]
 pub(super) async fn explain_session(

@@ -3,41 +3,76 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use epilogue_core::{
-    Message, MicroCredits, OrgId, Role, Session, SessionId, SessionState, Step, StepKind,
+    Agent, Message, MicroCredits, OrgId, Role, Session, SessionId, SessionState, Step, StepKind,
     StepState,
     finalization::{self, Need},
     ledger::{Account, TransactionKind},
-    session::Ended,
     step::Attempt,
 };
-use epilogue_storage::{LedgerRow, LedgerStore, PageRequest, SessionFilter, SessionStore, Storage};
+use epilogue_storage::{
+    LedgerRow, LedgerStore, Mismatch, PageRequest, SessionFilter, SessionStore, Storage,
+};
 
 use super::outside::Sent;
 
-/// Audits everything one organization has.
+/// One session with everything that is on record of it.
+struct Case {
+    session: Session,
+    agent: Agent,
+    steps: Vec<(Step, Vec<Attempt>)>,
+    transcript: Vec<Message>,
+}
+
+/// Audits everything one organization has, as it was at one moment.
 pub async fn organization(store: &dyn Storage, org: &OrgId) {
-    let ledger = ledger(store, org).await;
-    for session in sessions(store, org).await {
-        let agent = store.agent_version(org, &session.agent).await.expect("read");
-        let agent = agent.expect("the agent's version is kept");
-        let of_session: Vec<_> =
-            ledger.iter().filter(|row| row.session == Some(session.id)).collect();
-        let expected = |ended: &Ended| {
-            let billed = ended.reason.is_billed();
-            let lasted = ended.at.since(session.opened_at);
-            if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO }
-        };
-        money(&session, &of_session, session.ended().map(expected));
-        let steps = store.steps_of(org, session.id).await.expect("read");
-        let plan = finalization::plan(&session, &agent);
-        let owed = plan.iter().filter(|planned| matches!(planned.need, Need::Owed { .. }));
-        finalized(&session, &steps, &owed.map(|planned| planned.kind).collect());
-        words(&session, &transcript(store, org, session.id).await);
+    loop {
+        let before = sessions(store, org).await;
+        let books = books(store, org).await;
+        let mut cases = Vec::new();
+        for session in &before {
+            cases.push(case(store, session).await);
+        }
+        if sessions(store, org).await == before {
+            balanced(&books);
+            return cases.iter().for_each(|case| check(case, &books.rows));
+        }
     }
 }
 
-/// The whole ledger, which must sum to zero: each transaction, and the accounts together.
-async fn ledger(store: &dyn Storage, org: &OrgId) -> Vec<LedgerRow> {
+async fn case(store: &dyn Storage, session: &Session) -> Case {
+    let (org, id) = (&session.org, session.id);
+    let agent = store.agent_version(org, &session.agent).await.expect("read");
+    Case {
+        session: session.clone(),
+        agent: agent.expect("the agent's version is kept"),
+        steps: store.steps_of(org, id).await.expect("read"),
+        transcript: transcript(store, org, id).await,
+    }
+}
+
+fn check(case: &Case, ledger: &[LedgerRow]) {
+    let Case { session, agent, steps, transcript } = case;
+    let rows: Vec<_> = ledger.iter().filter(|row| row.session == Some(session.id)).collect();
+    let expected = session.ended().map(|ended| {
+        let lasted = ended.at.since(session.opened_at);
+        let billed = ended.reason.is_billed();
+        if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO }
+    });
+    money(session, &rows, expected);
+    let plan = finalization::plan(session, agent);
+    let owed = plan.iter().filter(|planned| matches!(planned.need, Need::Owed { .. }));
+    finalized(session, steps, &owed.map(|planned| planned.kind).collect());
+    words(session, transcript);
+}
+
+/// The whole ledger, the running balances, and where they differ.
+struct Books {
+    rows: Vec<LedgerRow>,
+    balances: Vec<MicroCredits>,
+    mismatches: Vec<Mismatch>,
+}
+
+async fn books(store: &dyn Storage, org: &OrgId) -> Books {
     let mut rows = Vec::new();
     let mut page = PageRequest::first(PageRequest::LIMIT_MAX);
     loop {
@@ -46,16 +81,21 @@ async fn ledger(store: &dyn Storage, org: &OrgId) -> Vec<LedgerRow> {
         let Some(next) = found.next else { break };
         page.after = Some(next);
     }
+    let balances = Account::ALL.map(|account| store.balance(org, account));
+    let balances = futures::future::try_join_all(balances).await.expect("read");
+    Books { rows, balances, mismatches: store.audit_ledger(org).await.expect("read") }
+}
+
+/// Each transaction sums to zero, and so do the accounts together.
+fn balanced(books: &Books) {
     let mut sums = BTreeMap::<&str, i64>::new();
-    for row in &rows {
+    for row in &books.rows {
         *sums.entry(&row.transaction_id).or_default() += row.amount.0;
     }
     assert!(sums.values().all(|sum| *sum == 0), "a transaction does not sum to zero: {sums:?}");
-    let running = Account::ALL.map(|account| store.balance(org, account));
-    let running: Vec<_> = futures::future::try_join_all(running).await.expect("read");
-    assert_eq!(running.into_iter().sum::<MicroCredits>(), MicroCredits::ZERO, "the whole ledger");
-    assert_eq!(store.audit_ledger(org).await.expect("read"), [], "running balances");
-    rows
+    let whole: MicroCredits = books.balances.iter().copied().sum();
+    assert_eq!(whole, MicroCredits::ZERO, "the whole ledger");
+    assert_eq!(books.mismatches, [], "running balances");
 }
 
 async fn sessions(store: &dyn Storage, org: &OrgId) -> Vec<Session> {
@@ -78,17 +118,14 @@ fn money(session: &Session, rows: &[&LedgerRow], cost: Option<MicroCredits>) {
     let of = |account| -> MicroCredits {
         rows.iter().filter(|row| row.account == account).map(|row| row.amount).sum()
     };
-    match (session.ended(), cost) {
-        (Some(ended), Some(cost)) => {
-            assert_eq!(transactions.len(), 1, "settlements of {id}");
-            assert_eq!((ended.cost, of(Account::Revenue)), (cost, cost), "the cost of {id}");
-            assert_eq!(of(Account::Held), MicroCredits::ZERO, "what {id} held is released");
-            assert!(settlement.iter().all(|row| row.created_at == ended.at), "settled at the end");
-        }
-        _ => {
-            assert!(transactions.is_empty(), "{id} is open and settled");
-            assert_eq!(of(Account::Held), session.held, "what {id} holds");
-        }
+    if let (Some(ended), Some(cost)) = (session.ended(), cost) {
+        assert_eq!(transactions.len(), 1, "settlements of {id}");
+        assert_eq!((ended.cost, of(Account::Revenue)), (cost, cost), "the cost of {id}");
+        assert_eq!(of(Account::Held), MicroCredits::ZERO, "what {id} held is released");
+        assert!(settlement.iter().all(|row| row.created_at == ended.at), "settled at the end");
+    } else {
+        assert!(transactions.is_empty(), "{id} is open and settled");
+        assert_eq!(of(Account::Held), session.held, "what {id} holds");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole engine in a temporary folder. When it is dropped its books are audited.
 
 mod audit;
+pub mod dice;
 pub mod model;
 pub mod outside;
 mod process;
@@ -14,7 +15,7 @@ use std::{
 
 use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
-    SessionId, Span, Step, StepKind, Timestamp,
+    SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
     profile::{AgentFinish, Keeps, NotifyEnded},
     step::Attempt,
@@ -71,7 +72,7 @@ pub fn request(session: SessionId, message: &str) -> TurnRequest {
 
 /// A watchdog, not a measurement: what hangs fails instead.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_mins(1), future).await.expect("it hangs")
 }
 
 /// Lets every task that can go on go on.
@@ -207,6 +208,11 @@ impl TestEngine {
     /// Another process on the same store, which can be killed.
     pub fn process(&self, node: &str) -> Process {
         Process::start(self.world.engine(&self.storage, node))
+    }
+
+    /// The same, with a store of its own on the same file: nothing that it was doing survives it.
+    pub fn process_with_store(&self, node: &str) -> Process {
+        Process::start(self.world.engine(&open_store(&self.file), node))
     }
 
     /// Leaves the process as a crash would and starts another on the same file.
@@ -415,6 +421,11 @@ pub async fn rest(stream: &mut TurnStream) -> Vec<TurnEvent> {
         events.push(event);
     }
     events
+}
+
+/// Whether every step has settled.
+pub fn is_final(session: &Session) -> bool {
+    matches!(session.state, SessionState::Final { .. })
 }
 
 /// The text of a turn.

@@ -69,22 +69,28 @@ impl FakeModel {
 impl LanguageModel for FakeModel {
     async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
         self.asked.lock().expect("not poisoned").push(request.clone());
-        let begun = match &mut *self.mode.lock().expect("not poisoned") {
+        let answer = match &mut *self.mode.lock().expect("not poisoned") {
             Mode::ByItself(rule) => {
-                return rule(&request).map(|pieces| stream::iter(pieces).boxed());
+                return rule(&request).map(|pieces| stream::iter(pieces).then(aside).boxed());
             }
             Mode::ByHand(asked) => {
-                let (begin, begun) = oneshot::channel();
+                let (begin, answer) = oneshot::channel();
                 // A test that no longer listens leaves the model silent.
                 let _ = asked.send(Asked { request, begin });
-                begun
+                answer
             }
         };
-        match begun.await {
-            Ok(begun) => begun,
+        match answer.await {
+            Ok(answer) => answer,
             Err(_) => std::future::pending().await,
         }
     }
+}
+
+/// Lets others go first before the next piece.
+async fn aside(piece: Piece) -> Piece {
+    tokio::task::yield_now().await;
+    piece
 }
 
 /// The test's hand on the fake model.

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
@@ -53,8 +53,6 @@ pub struct FakeWebhooks {
     slow: Mutex<Option<String>>,
     sent: Mutex<Vec<Sent>>,
     arrived: Notify,
-    in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
 }
 
 impl FakeWebhooks {
@@ -97,11 +95,6 @@ impl FakeWebhooks {
         .await;
     }
 
-    /// The most attempts that were under way at once.
-    pub fn most_in_flight(&self) -> usize {
-        self.most_in_flight.load(Ordering::SeqCst)
-    }
-
     fn next_plan(&self, request: &WebhookRequest) -> Plan {
         let slow = self.slow.lock().expect("not poisoned").clone();
         if slow.is_some() && slow.as_deref() == request.url.host_str() {
@@ -113,27 +106,9 @@ impl FakeWebhooks {
     }
 }
 
-/// Counts an attempt for as long as it is under way.
-struct InFlight<'a>(&'a FakeWebhooks);
-
-impl<'a> InFlight<'a> {
-    fn enter(webhooks: &'a FakeWebhooks) -> Self {
-        let now = webhooks.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        webhooks.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        Self(webhooks)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 #[async_trait]
 impl WebhookSender for FakeWebhooks {
     async fn send(&self, request: &WebhookRequest) -> WebhookReply {
-        let _under_way = InFlight::enter(self);
         self.sent.lock().expect("not poisoned").push(Sent {
             url: request.url.to_string(),
             id: request.id.clone(),

@@ -70,16 +70,24 @@ fn timeline(printer: &Printer, conversation: &Shown, session: &Value) -> bool {
         "{:<22} {reason:<13} at {}  cost {}",
         conversation.title,
         cell(session, "ended.at"),
-        cell(session, "ended.cost"),
+        cell(session, "cost"),
     );
     if well {
         printer.good(&text);
     } else {
         printer.bad(&text);
     }
-    for step in session.get("steps").and_then(Value::as_array).into_iter().flatten() {
+    let steps = session.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (not_owed, owed): (Vec<_>, Vec<_>) =
+        steps.iter().partition(|step| cell(step, "state") == "not_owed");
+    for step in owed {
         step_line(printer, step);
     }
+    let rest: Vec<_> = not_owed
+        .iter()
+        .map(|step| format!("{} ({})", cell(step, "kind"), cell(step, "reason")))
+        .collect();
+    printer.remark(&format!("   not owed: {}", rest.join(", ")));
     well
 }
 
@@ -90,7 +98,7 @@ fn step_line(printer: &Printer, step: &Value) {
     let why = last.unwrap_or_else(|| cell(step, "reason"));
     let tries =
         if attempts.len() > 1 { format!(" ({} attempts)", attempts.len()) } else { String::new() };
-    printer.remark(&format!("   {kind:<17} {state:<9} {why}{tries}"));
+    printer.remark(&format!("   {kind:<17} {state:<6} {why}{tries}"));
 }
 
 /// The ledger of the sample organization adds up.

@@ -65,7 +65,7 @@ impl Talk {
     pub async fn open_native(&self, agent: &str, person: &str) -> Result<Held, Failure> {
         let body = json!({ "agent": agent, "person": person, "variables": { "name": person } });
         let opened = self.native(Method::POST, "/sessions", Some(body)).await?;
-        let id = text(&opened, "id");
+        let id = opened.get("session").map(|session| text(session, "id")).unwrap_or_default();
         let path = format!("{}/epilogue/v1/sessions/{id}", self.base);
         Ok(Held {
             token: text(&opened, "session_token"),
@@ -131,7 +131,7 @@ impl Said {
         };
         let data: Value = serde_json::from_str(data).unwrap_or_default();
         let flag = |key: &str| data.get(key).and_then(Value::as_bool).unwrap_or(false);
-        self.finish |= flag("end_session") || flag("finish");
+        self.finish |= flag("end_session") || flag("ends_session");
         let piece = data.get("delta").or_else(|| data.get("text")).and_then(Value::as_str);
         self.text.push_str(piece.unwrap_or_default());
         piece.is_some()

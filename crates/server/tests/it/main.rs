@@ -1,0 +1,5 @@
+//! The real binary, from outside: it is started, loaded over HTTP, hurt, killed and looked into.
+
+mod crash;
+mod faults;
+mod support;

@@ -1,0 +1,188 @@
+//! The binary under test, and the folder it lives in.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStderr, Command},
+    sync::watch,
+};
+
+use super::in_time;
+
+/// The binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_epilogue");
+
+/// A configuration and a data folder, which outlive every process that uses them.
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// A home with this configuration.
+    pub fn new(config: &Value) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Self { folder };
+        let text = toml::to_string(config).expect("TOML");
+        std::fs::write(home.config(), text).expect("written");
+        home
+    }
+
+    /// The folder it all lies in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration file.
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("epilogue.toml")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.data().join("epilogue.db")
+    }
+
+    /// `epilogue serve` on a port of the system's choice.
+    fn command(&self) -> Command {
+        self.command_at(Path::new(BINARY), "127.0.0.1:0")
+    }
+
+    /// `epilogue serve` of this copy of the binary, on this address.
+    pub fn command_at(&self, binary: &Path, address: &str) -> Command {
+        let mut command = Command::new(binary);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .arg("--data")
+            .arg(self.data())
+            .args(["--listen", address])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EPILOGUE_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Starts the server, and waits until it listens.
+    pub async fn start(&self) -> Binary {
+        let mut binary = self.spawn();
+        match in_time("the server to listen", binary.listens()).await {
+            Some(_) => binary,
+            None => panic!("the server did not start:\n{}", binary.logs()),
+        }
+    }
+
+    /// Starts the server, and waits for nothing.
+    pub fn spawn(&self) -> Binary {
+        let mut child = self.command().spawn().expect("the binary runs");
+        let (logs, url) = (Arc::<Mutex<String>>::default(), watch::Sender::new(None));
+        let heard = url.subscribe();
+        let stderr = child.stderr.take().expect("piped");
+        let reading = tokio::spawn(read(stderr, logs.clone(), url));
+        Binary { child, logs, heard, reading }
+    }
+
+    /// Starts a server that is expected to give up by itself.
+    pub async fn run(&self) -> Output {
+        in_time("the server to give up", self.command().output()).await.expect("the binary runs")
+    }
+}
+
+/// Collects what the process says, and hears where it listens.
+async fn read(stderr: ChildStderr, logs: Arc<Mutex<String>>, url: watch::Sender<Option<String>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.push_str(&line);
+        logs.push('\n');
+        drop(logs);
+        if let ("listening", Some(address)) =
+            (event["message"].as_str().unwrap_or_default(), event["address"].as_str())
+        {
+            url.send_replace(Some(format!("http://{address}")));
+        }
+    }
+}
+
+/// A server that runs. It dies with its handle.
+pub struct Binary {
+    child: Child,
+    logs: Arc<Mutex<String>>,
+    heard: watch::Receiver<Option<String>>,
+    reading: tokio::task::JoinHandle<()>,
+}
+
+impl Binary {
+    /// Where it listens, once it does. `None`: it has given up.
+    async fn listens(&mut self) -> Option<String> {
+        let url = self.heard.wait_for(Option::is_some).await.ok()?;
+        url.clone()
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.heard.borrow().clone().expect("it listens")
+    }
+
+    /// What it has logged so far.
+    pub fn logs(&self) -> String {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Kills it as a power cut would.
+    pub fn strike(&mut self) {
+        self.child.start_kill().expect("killed");
+    }
+
+    /// Kills it and waits until it is gone. Returns what it has logged.
+    pub async fn kill(mut self) -> String {
+        self.strike();
+        self.gone().await;
+        self.logs()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Asks it to stop. Needs a second call to insist.
+    pub fn terminate(&self) {
+        let pid = self.pid().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success(), "the server is gone");
+    }
+
+    /// Waits until it is gone and has said everything.
+    pub async fn gone(&mut self) -> ExitStatus {
+        let status = in_time("the server to be gone", self.child.wait()).await.expect("a status");
+        in_time("the server's last words", &mut self.reading).await.expect("read");
+        status
+    }
+
+    /// Asks it to stop and waits until it has. Returns what it has logged.
+    pub async fn stop(mut self) -> String {
+        self.terminate();
+        let status = self.gone().await;
+        assert!(status.success(), "the server stopped with {status}:\n{}", self.logs());
+        self.logs()
+    }
+}
