@@ -1,6 +1,6 @@
 //! Ending a session: the one way, for callers, agents, timers, operators and lost connections.
 
-use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, reason::DeadlineKind};
+use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, SessionState, reason::DeadlineKind};
 use epilogue_storage::{EndReceipt, SessionName};
 
 use crate::{Engine, Error, Result, session::turns::Cut};
