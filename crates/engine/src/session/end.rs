@@ -1,6 +1,6 @@
 //! Ending a session: the one way, for callers, agents, timers, operators and lost connections.
 
-use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, reason::DeadlineKind};
+use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, SessionState, reason::DeadlineKind};
 use epilogue_storage::{EndReceipt, SessionName};
 
 use crate::{Engine, Error, Result, session::turns::Cut};
@@ -54,7 +54,9 @@ impl Engine {
         let receipt = self.store().end(org, id, request, self.now()).await?;
         let new = receipt.as_ref().filter(|receipt| receipt.outcome.is_new());
         if let Some((receipt, ended)) = new.and_then(|r| Some((r, r.outcome.ended()?))) {
-            self.inner.new_steps.notify_one();
+            if matches!(receipt.session.state, SessionState::Finalizing(_)) {
+                self.inner.new_steps.notify_one();
+            }
             self.inner.metrics.session_ended(&receipt.session.dialect, ended);
             tracing::info!(
                 %org, session = %id, reason = ended.reason.as_str(), cost = %ended.cost, "ended"

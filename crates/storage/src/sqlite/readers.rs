@@ -54,7 +54,10 @@ impl Readers {
 fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let result = read(connection);
-    connection.prepare_cached("ROLLBACK")?.execute([])?;
+    // Some faults end the transaction by themselves.
+    if !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
+    }
     result
 }
 
@@ -65,5 +68,37 @@ impl Shared {
 
     fn put(&self, connection: Connection) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, sync::mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_takes_no_connection_from_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("e.db");
+        drop(connection::writing(&path).expect("opens"));
+        let readers = Readers::open(&path, 1).expect("opens");
+        let (started, starting) = tokio::sync::oneshot::channel();
+        let (go_on, wait) = mpsc::channel();
+        let long = readers.read(move |_| {
+            let _ = started.send(());
+            wait.recv().map_err(|error| Error::Other(error.into()))
+        });
+        {
+            let mut long = pin!(long);
+            tokio::select! {
+                _ = &mut long => panic!("it was not told to go on"),
+                _ = starting => {}
+            }
+        }
+        let next = readers.read(|db| Ok(db.query_row("SELECT 7", [], |row| row.get::<_, u8>(0))?));
+        let told = async { go_on.send(()).expect("still reading") };
+        let (read, ()) = tokio::join!(next, told);
+        assert_eq!(read.expect("waited for the connection"), 7);
     }
 }
