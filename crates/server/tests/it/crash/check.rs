@@ -235,7 +235,9 @@ fn acknowledged(told: &Told, sessions: &[Stored], transcripts: &Transcripts, fou
 fn ended_as_told(log: &SessionLog, session: &Stored, found: &mut Findings) {
     let reason = session.reason.as_deref().unwrap_or("none");
     let possible: &[&str] = match log.through {
-        // The reply is durable, the wish to end after it is not: a kill between them lets it expire.
+        // The end is on disk before the goodbye is told.
+        Through::Native if log.finished => &["agent_finish"],
+        // A goodbye that was not told may have been lost with its end.
         Through::Native if log.turns.iter().any(|turn| turn.message.starts_with("goodbye")) => {
             &["agent_finish", "idle"]
         }
