@@ -155,6 +155,11 @@ impl Engine {
         self.inner.tasks.wait().await;
     }
 
+    /// Leaves the store in order, when nothing more will be decided.
+    pub async fn tidy(&self) -> Result<()> {
+        Ok(self.store().tidy().await?)
+    }
+
     /// Cuts the turns that run: what they have is kept.
     pub fn cut_turns(&self) {
         self.inner.turns.cut_all();

@@ -21,6 +21,9 @@ pub struct Limits {
     pub reader_stall: Span,
     /// How long recalling memory may delay an open.
     pub recall: Span,
+    /// How long the worker lets new steps and freed places gather before it claims, so that one
+    /// look serves many ends.
+    pub gather: Span,
     /// How many steps run at once.
     pub steps_at_once: usize,
     /// How many steps of one lane run at once.
@@ -44,6 +47,7 @@ impl Default for Limits {
             turn_settle: Span::from_millis(1_000),
             reader_stall: Span::from_secs(30),
             recall: Span::from_millis(300),
+            gather: Span::from_millis(5),
             steps_at_once: 512,
             steps_per_lane: 16,
             lease: Span::from_secs(60),

@@ -101,13 +101,21 @@ impl Worker {
             };
             tokio::select! {
                 () = self.engine.clock().sleep_until(wake_at) => {}
-                () = self.engine.inner.new_steps.notified() => {}
-                () = self.busy.freed.notified() => {}
+                () = self.engine.inner.new_steps.notified() => self.gather().await,
+                () = self.busy.freed.notified() => self.gather().await,
                 () = stop.cancelled() => {}
             }
         }
         self.busy.tasks.close();
         self.busy.tasks.wait().await;
+    }
+
+    /// Lets more work and more room gather, for a moment nobody notices.
+    async fn gather(&self) {
+        let moment = self.engine.limits().gather;
+        if moment > Span::ZERO {
+            self.engine.clock().sleep(moment).await;
+        }
     }
 
     /// Claims what can be claimed, and says when to look again.

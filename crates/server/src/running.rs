@@ -81,6 +81,10 @@ impl Listening {
             }
         };
         tokio::join!(listening, sweeping, working, draining);
+        if let Err(error) = engine.tidy().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the write-ahead log stays beside the database");
+        }
         tracing::info!("stopped");
     }
 }

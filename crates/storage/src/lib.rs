@@ -46,6 +46,7 @@ pub use turn::{
 };
 
 /// Everything a backend offers.
+#[async_trait::async_trait]
 pub trait Storage:
     SessionStore
     + TurnStore
@@ -60,6 +61,10 @@ pub trait Storage:
 {
     /// Figures about the commits so far, for metrics.
     fn commit_stats(&self) -> CommitStats;
+
+    /// Puts what is stored in order for whoever looks at it next. To be called when nothing more
+    /// will be decided; whatever is decided all the same is as durable as before.
+    async fn tidy(&self) -> Result<()>;
 }
 
 /// Figures about a backend's commits since it started.

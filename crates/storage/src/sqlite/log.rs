@@ -68,3 +68,9 @@ fn fold(connection: &Connection) {
         tracing::warn!(%error, "the write-ahead log could not be folded back; it stays for now");
     }
 }
+
+/// Folds all of the log back and empties it.
+pub(super) fn fold_whole(connection: &Connection) -> Result<()> {
+    connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
+    Ok(())
+}

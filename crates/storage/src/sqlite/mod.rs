@@ -18,10 +18,15 @@ mod step_settle;
 mod turn;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
 
 use self::{agents::Agents, log::Log, readers::Readers, writer::Writer};
-use crate::{CommitStats, Result, Storage};
+use crate::{CommitStats, Error, Result, Storage};
 
 /// How a database is opened.
 #[derive(Clone, Debug)]
@@ -44,6 +49,7 @@ pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
     agents: Arc<Agents>,
+    path: PathBuf,
 }
 
 impl SqliteStorage {
@@ -55,13 +61,21 @@ impl SqliteStorage {
         let agents = Arc::new(Agents::new());
         let log = Log::watch(&mut connection, path)?;
         let writer = Writer::start(connection, log, agents.clone(), options.queue_max)?;
-        Ok(Self { writer, readers, agents })
+        Ok(Self { writer, readers, agents, path: path.to_owned() })
     }
 }
 
+#[async_trait]
 impl Storage for SqliteStorage {
     fn commit_stats(&self) -> CommitStats {
         self.writer.stats()
+    }
+
+    /// Folds the write-ahead log back, so that the database is whole in its one file.
+    async fn tidy(&self) -> Result<()> {
+        let path = self.path.clone();
+        let fold = move || log::fold_whole(&connection::writing(&path)?);
+        tokio::task::spawn_blocking(fold).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
     }
 }
 

@@ -145,6 +145,23 @@ async fn a_caller_that_goes_away_in_mid_read_takes_no_connection_along() {
 }
 
 #[tokio::test]
+async fn a_tidied_database_is_whole_in_its_one_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let org = epilogue_core::OrgId::from("org");
+    let now = epilogue_core::Timestamp::from_millis(0);
+    let grant = epilogue_core::MicroCredits(5);
+    crate::LedgerStore::grant(&store, &org, "gift", grant, now).await.expect("granted");
+    store.tidy().await.expect("tidied");
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).expect("copied");
+    let (copied, account) = (open(&copy).expect("opens"), epilogue_core::ledger::Account::Balance);
+    let balance = crate::LedgerStore::balance(&copied, &org, account);
+    assert_eq!(balance.await.expect("read"), grant);
+}
+
+#[tokio::test]
 async fn the_ledger_refuses_to_be_rewritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("e.db");

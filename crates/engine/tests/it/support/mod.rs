@@ -120,7 +120,7 @@ impl Default for Setup {
                 holds_media: false,
                 keeps: Keeps::Transcript,
             },
-            limits: Limits::default(),
+            limits: Limits { gather: Span::ZERO, ..Limits::default() },
             policies: StepPolicies::default(),
             credits: None,
             grace: MicroCredits::ZERO,
