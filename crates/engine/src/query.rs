@@ -49,7 +49,10 @@ pub struct Why {
 impl Engine {
     /// How the server is.
     pub async fn health(&self) -> Health {
-        let steps = self.store().step_census().await;
+        let steps = self.store().step_census().await.inspect_err(|error| {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(error, "the store does not answer");
+        });
         let oldest = steps.as_ref().ok().and_then(|steps| steps.oldest_owed_at);
         let age = oldest.map(|since| self.now().since(since));
         Health {

@@ -93,9 +93,6 @@ async fn live() -> Json<Liveness> {
 )]
 async fn ready(State(api): State<Api>) -> impl IntoResponse {
     let health = api.engine().health().await;
-    if let Err(error) = &health.store {
-        tracing::error!(error, "the store does not answer");
-    }
     let ready = Readiness::of(&health);
     let status = match ready.status {
         Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -384,23 +384,32 @@ impl TurnRun {
     }
 
     /// Whether the conversation must end because it can no longer be paid for.
+    ///
+    /// A store that does not answer ends nobody's conversation: that is logged, and asked again
+    /// after the next turn.
     async fn credits_are_out(&mut self) -> bool {
+        self.look_at_credits().await.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, session = %self.session.id, "the credits could not be looked at");
+            false
+        })
+    }
+
+    async fn look_at_credits(&mut self) -> crate::Result<bool> {
         if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free()
         {
-            return false;
+            return Ok(false);
         }
         let org = &self.session.org;
-        let organization = self.engine.store().organization(org).await.ok().flatten();
+        let organization = self.engine.store().organization(org).await?;
         let Some(organization) = organization.filter(|organization| organization.metered) else {
-            return false;
+            return Ok(false);
         };
-        let Ok(balance) = self.engine.store().balance(org, Account::Balance).await else {
-            return false;
-        };
+        let balance = self.engine.store().balance(org, Account::Balance).await?;
         let lasted = self.session.lasted(self.engine.now());
         let owed = self.agent.price.cost(&self.session.usage, lasted);
         let left = balance + self.session.held - owed;
-        !ledger::may_open(left, MicroCredits::ZERO, organization.grace)
+        Ok(!ledger::may_open(left, MicroCredits::ZERO, organization.grace))
     }
 
     /// Why the session is over after this turn, if it is and the API leaves that to the server.
