@@ -149,7 +149,7 @@ fn resend(
     db: &Connection,
     org: &OrgId,
     id: &EventId,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<ResendOutcome> {
     let known = read(db, org, id)?.is_some();
@@ -201,6 +201,6 @@ impl DeliveryStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<ResendOutcome> {
         let (org, id) = (org.clone(), id.clone());
-        self.writer.decide(move |db| resend(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| resend(db.connection, &org, &id, by.as_deref(), now)).await
     }
 }

@@ -168,7 +168,7 @@ fn revoke(
     db: &Connection,
     org: &OrgId,
     id: &KeyId,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<bool> {
     let changed = db
@@ -178,7 +178,11 @@ fn revoke(
         )?
         .execute(params![org.as_str(), id.as_str(), now.as_millis()])?;
     if changed > 0 {
-        activity::record(db, org, &Activity::key("revoked", id.as_str(), by, now))?;
+        activity::record(
+            db,
+            org,
+            &Activity::key("revoked", id.as_str(), by.map(str::to_owned), now),
+        )?;
     }
     Ok(changed > 0)
 }
@@ -270,6 +274,6 @@ impl DirectoryStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<bool> {
         let (org, id) = (org.clone(), id.clone());
-        self.writer.decide(move |db| revoke(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| revoke(db.connection, &org, &id, by.as_deref(), now)).await
     }
 }

@@ -81,22 +81,53 @@ async fn a_decision_that_panics_takes_nobody_down() {
 }
 
 #[tokio::test]
+async fn a_decision_that_fails_leaves_nothing_and_takes_nobody_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("e.db")).expect("opens");
+    let note = |text: &'static str, fails: bool| {
+        store.writer.decide(move |db| {
+            db.connection.execute_batch("CREATE TEMP TABLE IF NOT EXISTS notes (text TEXT)")?;
+            db.connection.execute("INSERT INTO notes VALUES (?1)", [text])?;
+            if fails { Err(Error::Other("on purpose".into())) } else { Ok(()) }
+        })
+    };
+    // Polled together, they share a transaction or they do not: it must not matter.
+    for _ in 0..50 {
+        let (first, second, third, fourth) = tokio::join!(
+            note("kept", false),
+            note("failed", true),
+            note("kept", false),
+            note("failed", true),
+        );
+        assert!(first.is_ok() && third.is_ok());
+        assert!(matches!((second, fourth), (Err(Error::Other(_)), Err(Error::Other(_)))));
+    }
+    let counted = store.writer.decide(|db| {
+        let sql = "SELECT count(*) FILTER (WHERE text = 'kept'), count(*) FROM notes";
+        Ok(db.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    });
+    let (kept, all): (u32, u32) = counted.await.expect("counted");
+    assert_eq!((kept, all), (100, 100));
+}
+
+#[tokio::test]
 async fn the_queue_takes_what_it_holds_and_turns_the_next_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { queue_max: 2, ..Options::default() };
     let store = SqliteStorage::open(&folder.path().join("e.db"), &options).expect("opens");
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
+    let released = std::sync::Mutex::new(released);
     let blocking = store.clone();
     let blocker = tokio::spawn(async move {
         let wait = move |_: &writer::Db<'_>| {
             let _ = started.send(());
-            let _ = released.recv();
+            let _ = released.lock().expect("nobody panicked").recv();
             Ok(())
         };
         blocking.writer.decide(wait).await
     });
-    has_started.await.expect("the writer is busy");
+    has_started.recv().await.expect("the writer is busy");
     let waiting: Vec<_> = (0..2)
         .map(|_| Box::pin(store.writer.decide(|_| Ok(()))))
         .map(|mut decision| {
