@@ -185,12 +185,11 @@ impl DeliveryStore for SqliteStorage {
         org: &OrgId,
         id: &EventId,
     ) -> Result<Option<(Delivery, Vec<DeliveryAttempt>)>> {
-        let (org, id) = (org.clone(), id.clone());
-        let read = move |db: &Connection| {
-            let Some(found) = read(db, &org, &id)? else { return Ok(None) };
-            Ok(Some((found, attempts(db, &org, &id)?)))
+        let look = |db: &Connection| {
+            let Some(found) = read(db, org, id)? else { return Ok(None) };
+            Ok(Some((found, attempts(db, org, id)?)))
         };
-        self.readers.read(read).await
+        self.readers.look(look).await
     }
 
     async fn resend(

@@ -375,8 +375,7 @@ impl StepStore for SqliteStorage {
     }
 
     async fn analyses_of(&self, org: &OrgId, session: SessionId) -> Result<Vec<AnalysisResult>> {
-        let org = org.clone();
-        self.readers.read(move |db| analyses(db, &org, session)).await
+        self.readers.look(|db| analyses(db, org, session)).await
     }
 
     async fn step_census(&self) -> Result<StepCensus> {
