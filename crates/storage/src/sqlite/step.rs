@@ -339,6 +339,23 @@ impl StepStore for SqliteStorage {
         self.writer.decide(move |db| step_settle::settle(db.connection, &request, now)).await
     }
 
+    async fn settle_and_claim(
+        &self,
+        request: SettleRequest,
+        next: ClaimRequest,
+        now: Timestamp,
+    ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
+        let decision = move |db: &Db<'_>| {
+            let outcome = step_settle::settle(db.connection, &request, now)?;
+            let claimed = match outcome {
+                SettleOutcome::Recorded { .. } => claim(db, &next, now)?,
+                SettleOutcome::LeaseLost => Vec::new(),
+            };
+            Ok((outcome, claimed))
+        };
+        self.writer.decide(decision).await
+    }
+
     async fn retry(
         &self,
         org: &OrgId,
