@@ -5,6 +5,10 @@ pub mod dice;
 pub mod model;
 pub mod outside;
 mod process;
+pub mod rounds;
+mod schedule;
+mod seeded_storage;
+mod template;
 
 use std::{
     future::Future,
@@ -44,6 +48,8 @@ pub use self::process::Process;
 use self::{
     model::FakeModel,
     outside::{FakeMedia, FakeMemory, FakeWebhooks, FakeWording, Mood},
+    schedule::{Pace, Schedule, at_once},
+    seeded_storage::{Life, SeededStorage},
 };
 
 /// When every test begins.
@@ -95,6 +101,10 @@ pub struct Setup {
     pub credits: Option<MicroCredits>,
     pub grace: MicroCredits,
     pub seed: u64,
+    /// Who goes on when. Absent: as it comes.
+    pub schedule: Option<Arc<Schedule>>,
+    /// The client of the engine's tools. Absent: one of its own.
+    pub egress: Option<Egress>,
 }
 
 impl Default for Setup {
@@ -125,6 +135,8 @@ impl Default for Setup {
             credits: None,
             grace: MicroCredits::ZERO,
             seed: 1,
+            schedule: None,
+            egress: None,
         }
     }
 }
@@ -140,20 +152,58 @@ pub struct World {
     limits: Limits,
     policies: StepPolicies,
     seed: u64,
+    schedule: Option<Arc<Schedule>>,
+    egress: Egress,
 }
 
 impl World {
-    /// An engine of this world on this store.
+    fn new(setup: &Setup) -> Self {
+        let pace = Pace(setup.schedule.clone());
+        Self {
+            clock: SimClock::at(START),
+            model: Arc::new(FakeModel::new(pace.clone())),
+            webhooks: Arc::new(FakeWebhooks::new(pace)),
+            media: Arc::default(),
+            mood: Arc::new(AtomicU8::new(Mood::Well as u8)),
+            limits: setup.limits.clone(),
+            policies: setup.policies.clone(),
+            seed: setup.seed,
+            schedule: setup.schedule.clone(),
+            egress: setup.egress.clone().unwrap_or_else(client),
+        }
+    }
+
+    /// A process of this world on this store.
+    fn process(&self, storage: Arc<dyn Storage>, node: &str) -> Process {
+        let Some(schedule) = self.schedule.clone() else {
+            return Process::start(self.engine(&storage, node));
+        };
+        let life = Life::default();
+        let seeded = SeededStorage::new(storage, schedule, node, life.clone());
+        Process::seeded(self.assemble(Arc::new(seeded), node), life)
+    }
+
+    /// An engine of this world on this store, which outlives every process.
     fn engine(&self, storage: &Arc<dyn Storage>, node: &str) -> Engine {
-        let egress = Egress::new(true).expect("a client");
+        let storage = storage.clone();
+        match self.schedule.clone() {
+            Some(schedule) => {
+                let seeded = SeededStorage::new(storage, schedule, node, Life::default());
+                self.assemble(Arc::new(seeded), node)
+            }
+            None => self.assemble(storage, node),
+        }
+    }
+
+    fn assemble(&self, storage: Arc<dyn Storage>, node: &str) -> Engine {
         let memory = FakeMemory::new(EmbeddedMemory::new(storage.clone()), self.mood.clone());
         Engine::new(Parts {
-            storage: storage.clone(),
+            storage,
             clock: Arc::new(self.clock.clone()),
             ids: Arc::new(Ids::seeded(self.seed)),
             node: NodeId::from(node),
             models: self.model.clone(),
-            tools: Toolbox::new(egress, Arc::new(self.clock.clone())),
+            tools: Toolbox::new(self.egress.clone(), Arc::new(self.clock.clone())),
             webhooks: self.webhooks.clone(),
             memory: Arc::new(memory),
             media: self.media.clone(),
@@ -186,20 +236,12 @@ impl TestEngine {
     pub async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::default();
         change(&mut setup);
-        let folder = TempDir::new().expect("a folder");
+        let folder = folder(setup.schedule.is_some());
         let file = folder.path().join("epilogue.db");
+        template::write(&file);
         let storage = open_store(&file);
         storage.apply_config(organizations(&setup), START).await.expect("configured");
-        let world = World {
-            clock: SimClock::at(START),
-            model: Arc::default(),
-            webhooks: Arc::default(),
-            media: Arc::default(),
-            mood: Arc::new(AtomicU8::new(Mood::Well as u8)),
-            limits: setup.limits,
-            policies: setup.policies,
-            seed: setup.seed,
-        };
+        let world = World::new(&setup);
         let engine = world.engine(&storage, "node-0");
         let (worker, profile) = (Worker::new(&engine), setup.profile);
         Self { engine, worker, storage, world, profile, file, starts: 0, _folder: folder }
@@ -207,12 +249,12 @@ impl TestEngine {
 
     /// Another process on the same store, which can be killed.
     pub fn process(&self, node: &str) -> Process {
-        Process::start(self.world.engine(&self.storage, node))
+        self.world.process(self.storage.clone(), node)
     }
 
     /// The same, with a store of its own on the same file: nothing that it was doing survives it.
     pub fn process_with_store(&self, node: &str) -> Process {
-        Process::start(self.world.engine(&open_store(&self.file), node))
+        self.world.process(open_store(&self.file), node)
     }
 
     /// Leaves the process as a crash would and starts another on the same file.
@@ -366,6 +408,13 @@ impl TestEngine {
 
     /// Whatever must hold at any moment does.
     pub async fn audit(&self) {
+        match self.world.schedule {
+            Some(_) => at_once(self.audit_now()),
+            None => self.audit_now().await,
+        }
+    }
+
+    async fn audit_now(&self) {
         for org in [org(), stranger()] {
             audit::organization(&*self.storage, &org).await;
         }
@@ -389,6 +438,19 @@ impl Drop for TestEngine {
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// A client for tools. Making one takes tens of milliseconds.
+pub fn client() -> Egress {
+    Egress::new(true).expect("a client")
+}
+
+/// Where a test's store lies: in memory where the schedule does not depend on a disk.
+fn folder(in_memory: bool) -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let folder =
+        if in_memory && memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+    folder.expect("a folder")
 }
 
 fn open_store(file: &std::path::Path) -> Arc<dyn Storage> {
@@ -435,4 +497,19 @@ pub fn text_of(events: &[TurnEvent]) -> String {
         _ => None,
     });
     texts.collect()
+}
+
+/// What a contender has come to.
+pub async fn join<T>(handle: tokio::task::JoinHandle<T>) -> T {
+    soon(handle).await.expect("no panic")
+}
+
+/// A model that takes its time, so that an end can come between any two pieces.
+pub async fn talkative(round: &rounds::Round) -> TestEngine {
+    let app = round.engine().await;
+    app.model().by_rule(|_| {
+        let words = (0..8).map(|n| model::text(&format!("word{n} ")));
+        Ok(words.chain([model::end()]).collect())
+    });
+    app
 }
