@@ -74,7 +74,7 @@ impl Drop for Process {
             }
             Home::Seeded { life, tasks } => {
                 life.end();
-                for task in tasks.lock().expect("not poisoned").drain(..) {
+                for task in tasks.get_mut().expect("not poisoned").drain(..) {
                     task.abort();
                 }
             }
