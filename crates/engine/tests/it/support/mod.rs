@@ -239,7 +239,7 @@ impl TestEngine {
         let folder = folder(setup.schedule.is_some());
         let file = folder.path().join("epilogue.db");
         template::write(&file);
-        let storage = open_store(&file);
+        let storage = open_store(&file, setup.schedule.is_some());
         storage.apply_config(organizations(&setup), START).await.expect("configured");
         let world = World::new(&setup);
         let engine = world.engine(&storage, "node-0");
@@ -254,13 +254,17 @@ impl TestEngine {
 
     /// The same, with a store of its own on the same file: nothing that it was doing survives it.
     pub fn process_with_store(&self, node: &str) -> Process {
-        self.world.process(open_store(&self.file), node)
+        self.world.process(self.open_store(), node)
+    }
+
+    fn open_store(&self) -> Arc<dyn Storage> {
+        open_store(&self.file, self.world.schedule.is_some())
     }
 
     /// Leaves the process as a crash would and starts another on the same file.
     pub async fn restart(&mut self) {
         self.starts += 1;
-        self.storage = open_store(&self.file);
+        self.storage = self.open_store();
         self.world.seed += 1;
         let node = format!("node-{}", self.starts);
         self.engine = self.world.engine(&self.storage, &node);
@@ -453,8 +457,13 @@ fn folder(in_memory: bool) -> TempDir {
     folder.expect("a folder")
 }
 
-fn open_store(file: &std::path::Path) -> Arc<dyn Storage> {
-    Arc::new(SqliteStorage::open(file, &Options::default()).expect("a store"))
+/// Where one call is made at a time, one reader is enough.
+fn open_store(file: &std::path::Path, one_at_a_time: bool) -> Arc<dyn Storage> {
+    let mut options = Options::default();
+    if one_at_a_time {
+        options.readers = 1;
+    }
+    Arc::new(SqliteStorage::open(file, &options).expect("a store"))
 }
 
 fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {

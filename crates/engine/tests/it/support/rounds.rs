@@ -27,7 +27,7 @@ use tokio::{
 use super::{Setup, TestEngine, client, dice::Dice, schedule::Schedule};
 
 /// How many seeded rounds each race has by default.
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 150;
 /// There is one round on threads for so many seeded ones.
 const SEEDED_PER_ROUND_ON_THREADS: u64 = 8;
 /// How many seeds are tried twice.
