@@ -32,10 +32,10 @@ const ROUNDS: u64 = 150;
 const SEEDED_PER_ROUND_ON_THREADS: u64 = 8;
 /// How many seeds are tried twice.
 const REPEATED_MAX: usize = 8;
-/// In so many seeded rounds there is at least one history that no other round had; in fewer rounds
-/// than that, nothing is said about it. Whatever the seeds, some races know only some dozens.
-const ROUNDS_PER_HISTORY_MAX: usize = 10;
-const FEW_ROUNDS: usize = 50;
+/// How many histories so many seeded rounds must lead to. The smallest race knows some dozens, however
+/// many rounds it has; the others, hundreds.
+const HISTORIES_MIN: usize = 12;
+const ENOUGH_ROUNDS: usize = 100;
 /// How much of a line of a failed round's trace is shown.
 const LINE_MAX: usize = 240;
 
@@ -93,7 +93,7 @@ where
     let rounds = histories.len();
     let found = histories.iter().collect::<BTreeSet<_>>().len();
     println!("{found} histories in {rounds} rounds, together {:016x}", digest(&histories));
-    let enough = rounds < FEW_ROUNDS || found * ROUNDS_PER_HISTORY_MAX >= rounds;
+    let enough = rounds < ENOUGH_ROUNDS || found >= HISTORIES_MIN;
     assert!(enough, "only {found} histories in {rounds} rounds");
 }
 
