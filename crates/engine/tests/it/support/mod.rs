@@ -449,12 +449,11 @@ pub fn client() -> Egress {
     Egress::new(true).expect("a client")
 }
 
-/// Where a test's store lies: in memory where the schedule does not depend on a disk.
+/// Where a test's store lies: in memory, where there is such a folder and the schedule does not depend
+/// on a disk.
 fn folder(in_memory: bool) -> TempDir {
-    let memory = std::path::Path::new("/dev/shm");
-    let folder =
-        if in_memory && memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
-    folder.expect("a folder")
+    let memory = in_memory.then(|| TempDir::new_in("/dev/shm").ok()).flatten();
+    memory.unwrap_or_else(|| TempDir::new().expect("a folder"))
 }
 
 /// Where one call is made at a time, one reader is enough.
