@@ -105,11 +105,13 @@ impl Worker {
                     self.engine.now() + Span::from_secs(1)
                 }
             };
+            // Whatever wakes it, the same look follows; only a stop comes before it.
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 () = self.engine.clock().sleep_until(wake_at) => {}
                 () = self.engine.inner.new_steps.notified() => self.gather().await,
                 () = self.busy.freed.notified() => self.gather().await,
-                () = stop.cancelled() => {}
             }
         }
         self.busy.tasks.close();

@@ -8,6 +8,7 @@ mod expiry;
 mod leases;
 mod memory;
 mod races;
+mod races_work;
 mod support;
 mod tools;
 mod turns;
