@@ -40,6 +40,7 @@ fn session() -> Session {
             notify_finalized: true,
             holds_media: false,
             keeps: Keeps::Transcript,
+            turns: TurnRules::ORDINARY,
         },
         context: Context::default(),
         opened_at: NOW,

@@ -7,7 +7,7 @@ use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
     message::{NewMessage, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -89,6 +89,7 @@ pub fn profile() -> Profile {
         notify_finalized: true,
         holds_media: true,
         keeps: Keeps::Transcript,
+        turns: TurnRules::ORDINARY,
     }
 }
 
