@@ -4,6 +4,7 @@
 //! [`worker`] that runs them. The engine knows the ports it needs (models, webhooks, memory, media,
 //! wording) and none of the things behind them: it names no vendor's API and no web framework.
 
+pub mod client_tool;
 pub mod clock;
 mod engine;
 mod error;

@@ -3,6 +3,6 @@
 
 pub use epilogue_storage::{
     AnalysisResult, Credential, CredentialKind, Cursor, Delivery, DeliveryAttempt, DeliveryFilter,
-    EndReceipt, KeyHash, LedgerRow, Organization, Page, PageRequest, ResendOutcome, RetryOutcome,
-    Role, SessionFilter, SessionName, StateFilter, StepFilter,
+    EndReceipt, KeyHash, LedgerRow, Organization, Page, PageRequest, RecentFilter, RecentSessions,
+    ResendOutcome, RetryOutcome, Role, SessionFilter, SessionName, StateFilter, StepFilter,
 };

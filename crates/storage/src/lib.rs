@@ -34,8 +34,8 @@ pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
 pub use session::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, SessionCensus, SessionFilter,
-    SessionName, SessionStore, StateFilter,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
+    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,

@@ -20,7 +20,8 @@ async fn a_model_that_fails_before_its_first_token_costs_nothing_and_can_be_aske
     let app = TestEngine::start().await;
     app.model().by_rule(|_| Err(ModelError::Timeout { seconds: 30 }));
     let id = app.open().await;
-    assert_eq!(app.say(id, "hello").await, [MODEL_FAILED]);
+    let timed_out = TurnEvent::Failed(TurnFailure::ModelTimeout);
+    assert_eq!(app.say(id, "hello").await, [timed_out]);
     let used = app.session(id).await.usage;
     assert_eq!((used.output_tokens, used.model_calls, used.estimated), (0, 0, false));
     app.model().answers([vec![text("Hello."), end()]]);
@@ -193,7 +194,7 @@ async fn our_own_failure_is_not_billed() {
 #[tokio::test]
 async fn a_stranger_who_names_a_session_touches_nothing() {
     use epilogue_core::EndRequest;
-    use epilogue_engine::session::{TurnError, TurnRequest};
+    use epilogue_engine::session::{TurnError, TurnExtras, TurnRequest};
     let app = TestEngine::start().await;
     let mut hand = app.model().by_hand();
     let id = app.open().await;
@@ -205,7 +206,13 @@ async fn a_stranger_who_names_a_session_touches_nothing() {
     assert_eq!(ended.expect("no fault"), None);
     for when_busy in [WhenBusy::Interrupt, WhenBusy::Reject, WhenBusy::Wait] {
         let message = "whose is this?".to_owned();
-        let request = TurnRequest { org: other.clone(), session: id, message, when_busy };
+        let request = TurnRequest {
+            org: other.clone(),
+            session: id,
+            message,
+            when_busy,
+            extras: TurnExtras::default(),
+        };
         let refused = soon(app.engine.turn(request)).await;
         assert!(matches!(refused, Err(TurnError::NoSession)), "{refused:?}");
     }

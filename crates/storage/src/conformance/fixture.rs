@@ -7,7 +7,7 @@ use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
     message::{NewMessage, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -71,6 +71,7 @@ pub fn organization(id: &str, agent: &Agent) -> OrganizationConfig {
             name: format!("The organization {id}"),
             metered: false,
             grace: MicroCredits::ZERO,
+            open_max: 0,
         },
         opening_credits: None,
         agents: vec![agent.clone()],
@@ -89,6 +90,7 @@ pub fn profile() -> Profile {
         notify_finalized: true,
         holds_media: true,
         keeps: Keeps::Transcript,
+        turns: TurnRules::ORDINARY,
     }
 }
 
@@ -209,12 +211,15 @@ impl<S: Storage> World<S> {
             dialect: "native".into(),
             dialect_id: format!("s{n}"),
             agent: self.version.clone(),
+            channel: None,
+            endpoint: None,
             person: Person::new("ann@example.com"),
             profile: profile(),
             context: Context {
                 metadata: json!({ "order": 7 }),
                 variables: [("city".to_owned(), "Ulm".to_owned())].into(),
                 recalled: Some("Likes trains.".into()),
+                ..Context::default()
             },
             opened_at: now,
             last_activity: now,
@@ -234,7 +239,8 @@ impl<S: Storage> World<S> {
 
     /// Opens a session without a greeting.
     pub async fn open_with(&self, session: &Session, admission: Admission) -> Result<OpenOutcome> {
-        let request = OpenRequest { session: session.clone(), greeting: None, admission };
+        let request =
+            OpenRequest { session: session.clone(), greeting: None, admission, open_max: 0 };
         self.store.open(request, session.opened_at).await
     }
 
@@ -260,6 +266,7 @@ impl<S: Storage> World<S> {
             lease_until: now + LEASE,
             message: said("Where is my train?", now),
             usage: said_usage(),
+            key: None,
             history_max: HISTORY_MAX,
         }
     }
@@ -272,6 +279,8 @@ impl<S: Storage> World<S> {
             number,
             messages: vec![replied("On time.", now)],
             usage: replied_usage(),
+            key: None,
+            then_end: None,
         }
     }
 

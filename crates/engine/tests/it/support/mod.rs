@@ -21,7 +21,7 @@ use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
     SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
     step::Attempt,
 };
 use epilogue_engine::{
@@ -31,7 +31,8 @@ use epilogue_engine::{
     memory::EmbeddedMemory,
     records::{EndReceipt, Organization, SessionName},
     session::{
-        OpenError, OpenSession, Opened, TurnError, TurnEvent, TurnRequest, TurnStream, WhenBusy,
+        OpenError, OpenSession, Opened, TurnError, TurnEvent, TurnExtras, TurnRequest, TurnStream,
+        WhenBusy,
     },
     tool::Toolbox,
     webhook::egress::Egress,
@@ -73,7 +74,13 @@ pub fn stranger() -> OrgId {
 
 /// A message that waits for its turn.
 pub fn request(session: SessionId, message: &str) -> TurnRequest {
-    TurnRequest { org: org(), session, message: message.to_owned(), when_busy: WhenBusy::Wait }
+    TurnRequest {
+        org: org(),
+        session,
+        message: message.to_owned(),
+        when_busy: WhenBusy::Wait,
+        extras: TurnExtras::default(),
+    }
 }
 
 /// A watchdog, not a measurement: what hangs fails instead.
@@ -129,6 +136,7 @@ impl Default for Setup {
                 notify_finalized: false,
                 holds_media: false,
                 keeps: Keeps::Transcript,
+                turns: TurnRules::ORDINARY,
             },
             limits: Limits { gather: Span::ZERO, ..Limits::default() },
             policies: StepPolicies::default(),
@@ -306,6 +314,7 @@ impl TestEngine {
             person: None,
             metadata: Value::Null,
             variables: std::collections::BTreeMap::new(),
+            origin: epilogue_engine::session::Origin::default(),
         }
     }
 
@@ -476,6 +485,7 @@ fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {
                 id,
                 metered: setup.credits.is_some(),
                 grace: setup.grace,
+                open_max: 0,
             },
             opening_credits: setup.credits,
             agents: agents.clone(),
