@@ -21,9 +21,9 @@ use epilogue_storage::{
     CommitStats, Credential, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore,
     DirectoryStore, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
     KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OpenOutcome, OpenRequest, Organization,
-    OrganizationConfig, Page, PageRequest, ResendOutcome, Result, RetryOutcome, SessionCensus,
-    SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter,
-    StepStore, Storage, TurnStore,
+    OrganizationConfig, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome, Result,
+    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
+    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TurnStore,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -96,6 +96,7 @@ scheduled!(SessionStore {
     fn open(request: OpenRequest, now: Timestamp) -> OpenOutcome;
     fn find(org: &OrgId, name: &SessionName) -> Option<epilogue_core::Session>;
     fn list(org: &OrgId, filter: &SessionFilter, page: &PageRequest) -> Page<epilogue_core::Session>;
+    fn list_recent(org: &OrgId, filter: &RecentFilter, skip: u32, take: u32) -> RecentSessions;
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
@@ -116,6 +117,7 @@ scheduled!(StepStore {
     fn next_due_step() -> Option<Timestamp>;
     fn claim(request: ClaimRequest, now: Timestamp) -> Vec<ClaimedStep>;
     fn settle(request: SettleRequest, now: Timestamp) -> SettleOutcome;
+    fn settle_and_claim(request: SettleRequest, next: ClaimRequest, now: Timestamp) -> (SettleOutcome, Vec<ClaimedStep>);
     fn retry(org: &OrgId, step: StepId, by: Option<String>, now: Timestamp) -> RetryOutcome;
     fn release_leases(alive: &[NodeId], now: Timestamp) -> u64;
     fn list_steps(org: &OrgId, filter: &StepFilter, page: &PageRequest) -> Page<Step>;
