@@ -24,6 +24,9 @@ pub struct Profile {
     pub holds_media: bool,
     /// What stays after the end.
     pub keeps: Keeps,
+    /// Whether ended conversations of this kind can be searched.
+    #[serde(default)]
+    pub searchable: bool,
 }
 
 impl Profile {

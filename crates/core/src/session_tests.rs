@@ -25,6 +25,7 @@ pub(crate) fn session() -> Session {
             notify_finalized: true,
             holds_media: false,
             keeps: Keeps::Transcript,
+            searchable: false,
         },
         context: Context::default(),
         opened_at: OPENED,

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, message::NewMessage,
-    reason::Deadline, session::Ended, session::TurnInFlight,
+    Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, event::Activity,
+    message::NewMessage, reason::Deadline, session::Ended, session::TurnInFlight,
 };
 
 use crate::Result;
@@ -62,6 +62,8 @@ pub struct FinishTurnRequest {
     pub messages: Vec<NewMessage>,
     /// What it used.
     pub usage: Usage,
+    /// What it did that stands in the activity log, written whatever becomes of the turn.
+    pub activity: Vec<Activity>,
 }
 
 /// What became of it.

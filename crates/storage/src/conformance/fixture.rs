@@ -89,6 +89,7 @@ pub fn profile() -> Profile {
         notify_finalized: true,
         holds_media: true,
         keeps: Keeps::Transcript,
+        searchable: false,
     }
 }
 
@@ -272,6 +273,7 @@ impl<S: Storage> World<S> {
             number,
             messages: vec![replied("On time.", now)],
             usage: replied_usage(),
+            activity: Vec::new(),
         }
     }
 

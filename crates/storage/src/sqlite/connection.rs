@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, functions::FunctionFlags};
 
 use crate::{Error, Result};
 
@@ -39,6 +39,11 @@ pub(super) fn reading(path: &Path) -> Result<Connection> {
 fn prepared(connection: Connection) -> Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // SQLite's own knows the letters of ASCII alone.
+    let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("lowered", 1, pure, |of| {
+        Ok(of.get_raw(0).as_str()?.to_lowercase())
+    })?;
     Ok(connection)
 }
 

@@ -1,12 +1,10 @@
 //! Finding and listing sessions in SQLite.
 
-use std::fmt::Write as _;
-
 use epilogue_core::{OrgId, Session, SessionId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
-use super::row;
+use super::{conditions::Conditions, row};
 use crate::{Cursor, Page, PageRequest, Result, SessionFilter, SessionName, StateFilter};
 
 /// Finds a session by one of its names.
@@ -38,24 +36,6 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
     }
 }
 
-/// Conditions of a query, each with the values it names.
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn of(org: &OrgId) -> Self {
-        Self { sql: "org_id = ?1".into(), values: vec![Value::Text(org.to_string())] }
-    }
-
-    /// Adds `column operator value`.
-    fn and(&mut self, test: &str, value: impl Into<Value>) {
-        self.values.push(value.into());
-        let _ = write!(self.sql, " AND {test} ?{}", self.values.len());
-    }
-}
-
 /// The smallest session id of a point in time: ids are ordered by the time of opening.
 fn first_id_at(at: Timestamp) -> Vec<u8> {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
@@ -70,7 +50,7 @@ pub(super) fn list(
     filter: &SessionFilter,
     page: &PageRequest,
 ) -> Result<Page<Session>> {
-    let mut wanted = Conditions::of(org);
+    let mut wanted = Conditions::of(org, "sessions");
     match filter.state {
         // Spelt out, not bound, so that the partial indexes of these states are used.
         Some(StateFilter::Active) => wanted.sql.push_str(" AND state = 'active'"),

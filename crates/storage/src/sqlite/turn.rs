@@ -7,7 +7,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{SqliteStorage, session, writer::Db};
+use super::{SqliteStorage, activity, session, writer::Db};
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
 };
@@ -44,6 +44,9 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(FinishTurnOutcome::NoSession);
     };
+    for entry in &request.activity {
+        activity::record(db, &request.org, entry)?;
+    }
     match session.may_finish_turn(request.number) {
         FinishVerdict::Record => {}
         FinishVerdict::Fenced(ended) => return Ok(FinishTurnOutcome::Fenced(ended)),

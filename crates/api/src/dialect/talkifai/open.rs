@@ -138,6 +138,7 @@ const fn profile() -> Profile {
         notify_finalized: false,
         holds_media: false,
         keeps: Keeps::Transcript,
+        searchable: false,
     }
 }
 

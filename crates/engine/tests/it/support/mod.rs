@@ -119,6 +119,7 @@ impl Default for Setup {
                 notify_finalized: false,
                 holds_media: false,
                 keeps: Keeps::Transcript,
+                searchable: false,
             },
             limits: Limits { gather: Span::ZERO, ..Limits::default() },
             policies: StepPolicies::default(),
