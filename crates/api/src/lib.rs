@@ -20,5 +20,8 @@ pub use wording::Dialects;
 
 /// Every route of the server.
 pub fn router(api: &Api) -> Router {
-    dialect::talkifai::router(api).merge(native::router(api)).fallback(native::no_such_path)
+    dialect::talkifai::router(api)
+        .merge(dialect::dasha::router(api))
+        .merge(native::router(api))
+        .fallback(native::no_such_path)
 }

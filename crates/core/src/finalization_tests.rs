@@ -41,6 +41,7 @@ fn session() -> Session {
             holds_media: false,
             keeps: Keeps::Transcript,
             searchable: false,
+            turns: TurnRules::ORDINARY,
         },
         context: Context::default(),
         opened_at: NOW,

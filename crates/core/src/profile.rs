@@ -27,12 +27,19 @@ pub struct Profile {
     /// Whether ended conversations of this kind can be searched.
     #[serde(default)]
     pub searchable: bool,
+    /// How its turns run, and what an end makes of one.
+    #[serde(default)]
+    pub turns: TurnRules,
 }
 
 impl Profile {
-    /// The profile of a session with `agent`, which may set its own times.
+    /// The profile of a session with `agent`, which may set its own times where the API leaves them
+    /// to it.
     #[must_use]
     pub fn for_agent(mut self, agent: &Agent) -> Self {
+        if !self.turns.agent_sets_times {
+            return self;
+        }
         if let Some(seconds) = agent.idle_timeout_s {
             self.idle_timeout = (seconds > 0).then(|| Span::from_secs(seconds));
         }
@@ -40,6 +47,106 @@ impl Profile {
             self.max_duration = Some(Span::from_secs(agent.max_duration_s));
         }
         self
+    }
+}
+
+/// How the turns of a session run. The default is what sessions did before there was a choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TurnRules {
+    /// When what is said is written down.
+    pub writes: Writes,
+    /// What a deadline that has passed means before the timer has acted upon it.
+    pub overdue: Overdue,
+    /// Which version of its agent the session goes by.
+    pub configuration: Configuration,
+    /// How long an end waits for a turn in flight to complete. `None`: it cuts the turn at once.
+    pub end_waits: Option<Span>,
+    /// Under which name the agent is offered the tool by which it says goodbye.
+    pub finish_tool: FinishTool,
+    /// Whether the call of that tool stands in the transcript like any other.
+    pub finish_is_shown: bool,
+    /// Whether the agent's greeting opens the transcript.
+    pub greets: bool,
+    /// Whether the agent's own times replace those of the API.
+    pub agent_sets_times: bool,
+}
+
+impl Default for TurnRules {
+    fn default() -> Self {
+        Self::ORDINARY
+    }
+}
+
+impl TurnRules {
+    /// What sessions do unless their API says otherwise.
+    pub const ORDINARY: Self = Self {
+        writes: Writes::AsItGoes,
+        overdue: Overdue::IsOver,
+        configuration: Configuration::Frozen,
+        end_waits: None,
+        finish_tool: FinishTool::EndChat,
+        finish_is_shown: false,
+        greets: true,
+        agent_sets_times: true,
+    };
+}
+
+/// When what is said in a turn is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Writes {
+    /// The person's message at once, the reply when it is complete or cut.
+    AsItGoes,
+    /// The whole turn when it is complete, or nothing of it: one that fails leaves no trace and
+    /// costs nothing.
+    WholeTurns,
+}
+
+/// What a deadline that has passed means before the timer has acted upon it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overdue {
+    /// The session is over: it takes no turn, and whoever ends it comes too late.
+    IsOver,
+    /// The session lives until the timer has ended it: a turn that comes first revives it. The
+    /// deadline's own moment still belongs to the session.
+    LivesOn,
+}
+
+/// Which version of its agent a session goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Configuration {
+    /// The one it was opened with, for life.
+    Frozen,
+    /// The latest at each turn and at the end, from which on it stays.
+    Live,
+}
+
+/// The names of the built-in tool by which an agent says goodbye. Any of them is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishTool {
+    /// `end_chat`
+    EndChat,
+    /// `finishTheConversation`
+    FinishTheConversation,
+    /// `endConversation`
+    EndConversation,
+}
+
+impl FinishTool {
+    /// Every name.
+    pub const ALL: [Self; 3] = [Self::EndChat, Self::FinishTheConversation, Self::EndConversation];
+
+    /// The name, as a model sees it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndChat => "end_chat",
+            Self::FinishTheConversation => "finishTheConversation",
+            Self::EndConversation => "endConversation",
+        }
     }
 }
 

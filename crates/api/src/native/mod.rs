@@ -22,7 +22,7 @@ use axum::{Router, middleware, routing::any};
 use bytes::Bytes;
 use epilogue_core::{
     Profile, Span,
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
 };
 use http::header;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,7 +38,7 @@ use crate::{
 pub const NAME: &str = "native";
 
 /// Every API that opens sessions.
-pub const DIALECTS: [&str; 2] = [NAME, dialect::talkifai::NAME];
+pub const DIALECTS: [&str; 3] = [NAME, dialect::talkifai::NAME, dialect::dasha::NAME];
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/epilogue/openapi.json";
@@ -58,6 +58,7 @@ pub fn profile() -> Profile {
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: false,
+        turns: TurnRules::ORDINARY,
     }
 }
 

@@ -7,7 +7,7 @@ use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
     message::{NewMessage, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -90,6 +90,7 @@ pub fn profile() -> Profile {
         holds_media: true,
         keeps: Keeps::Transcript,
         searchable: false,
+        turns: TurnRules::ORDINARY,
     }
 }
 

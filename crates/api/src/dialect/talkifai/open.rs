@@ -6,7 +6,7 @@ use axum::{Json, body::Body, extract::State, response::Response};
 use epilogue_core::{
     Agent, AgentId, Profile, SessionId, Span, Timestamp,
     agent::{AgentKind, ModelProvider},
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
 };
 use epilogue_engine::{
     records::{CredentialKind, Role},
@@ -139,6 +139,7 @@ const fn profile() -> Profile {
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: false,
+        turns: TurnRules::ORDINARY,
     }
 }
 

@@ -17,7 +17,7 @@ use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
     SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
-    profile::{AgentFinish, Keeps, NotifyEnded},
+    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
     step::Attempt,
 };
 use epilogue_engine::{
@@ -120,6 +120,7 @@ impl Default for Setup {
                 holds_media: false,
                 keeps: Keeps::Transcript,
                 searchable: false,
+                turns: TurnRules::ORDINARY,
             },
             limits: Limits { gather: Span::ZERO, ..Limits::default() },
             policies: StepPolicies::default(),

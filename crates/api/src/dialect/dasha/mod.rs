@@ -1,0 +1,59 @@
+//! Dasha BlackBox: chat sessions, the stateless turn, and what stands around them, under `/api/v1`.
+//!
+//! What is covered and how open questions of the published pages are read: `docs/dialects/dasha.md`.
+//! A request is judged in the order 401, 403, 429, 400 or 413, 404, and then what its session or agent
+//! says. Errors are RFC 9457 problem details.
+
+mod access;
+mod error;
+mod wire;
+
+use axum::{Router, middleware, routing::any};
+use epilogue_core::{
+    Profile, Span,
+    profile::{
+        AgentFinish, Configuration, FinishTool, Keeps, NotifyEnded, Overdue, TurnRules, Writes,
+    },
+};
+
+use crate::Api;
+
+/// The dialect's name.
+pub const NAME: &str = "dasha";
+
+/// How long an end waits for a turn in flight to complete.
+pub const END_WAITS: Span = Span::from_secs(30);
+
+/// How a session of this API behaves that ends by itself after `ttl` without activity.
+pub const fn profile(ttl: Option<Span>) -> Profile {
+    Profile {
+        idle_timeout: ttl,
+        max_duration: None,
+        keep_alive_counts: false,
+        agent_finish: AgentFinish::EndsSession,
+        notify_ended: NotifyEnded::AfterAnalysis,
+        notify_finalized: false,
+        holds_media: false,
+        keeps: Keeps::Transcript,
+        searchable: true,
+        turns: TurnRules {
+            writes: Writes::WholeTurns,
+            overdue: Overdue::LivesOn,
+            configuration: Configuration::Live,
+            end_waits: Some(END_WAITS),
+            finish_tool: FinishTool::FinishTheConversation,
+            finish_is_shown: true,
+            greets: false,
+            agent_sets_times: false,
+        },
+    }
+}
+
+/// The dialect's routes, with their state, ready to be merged. They own everything below `/api/v1`.
+pub fn router(api: &Api) -> Router {
+    Router::new()
+        .route("/api/v1/{*rest}", any(error::no_such_path))
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn_with_state(api.clone(), error::render))
+        .with_state(api.clone())
+}
