@@ -97,6 +97,9 @@ pub enum TurnFailure {
     /// The model failed; the log says how.
     #[error("The agent could not answer. Please try again.")]
     Model,
+    /// The agent's model cannot be used as it is configured; the log says why.
+    #[error("The agent's model is not configured properly.")]
+    Unusable,
     /// The agent went back to its tools too often.
     #[error("The agent could not find an answer. Please try again.")]
     ToolLoop,
@@ -122,6 +125,7 @@ impl TurnFailure {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Model => "model_failed",
+            Self::Unusable => "model_unusable",
             Self::ToolLoop => "tool_loop",
             Self::TooLong => "too_long",
             Self::SessionEnded => "session_ended",
@@ -254,6 +258,7 @@ impl Engine {
             number,
             messages: Vec::new(),
             usage: Usage::default(),
+            activity: Vec::new(),
         };
         match self.store().finish_turn(finish, self.now()).await {
             Ok(_) => error.into(),

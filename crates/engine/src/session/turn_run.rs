@@ -4,7 +4,8 @@ use std::{ops::ControlFlow, panic::AssertUnwindSafe};
 
 use epilogue_core::{
     Agent, EndReason, EndRequest, Message, MicroCredits, Role, Session, Usage,
-    agent::OnCreditsExhausted,
+    agent::{OnCreditsExhausted, ToolSpec},
+    event::Activity,
     ledger::{self, Account},
     message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
     profile::AgentFinish,
@@ -22,6 +23,7 @@ use crate::{
     clock::{Sleep, within},
     llm::{ModelError, ModelEvent, ModelRequest, ModelUsage, ToolDefinition, tokens},
     tool::Toolbox,
+    wording::ToolInvocation,
 };
 
 /// The built-in tools by which an agent says goodbye. All mean the same.
@@ -46,6 +48,7 @@ struct Reply {
 enum Broken {
     Cut(Cut),
     Model,
+    Unusable,
     ToolLoop,
 }
 
@@ -53,6 +56,7 @@ impl Broken {
     const fn failure(&self) -> TurnFailure {
         match self {
             Self::Model => TurnFailure::Model,
+            Self::Unusable => TurnFailure::Unusable,
             Self::ToolLoop => TurnFailure::ToolLoop,
             Self::Cut(Cut::Ended) => TurnFailure::SessionEnded,
             Self::Cut(Cut::Interrupted | Cut::ReaderGone) => TurnFailure::Interrupted,
@@ -71,6 +75,8 @@ pub(crate) struct TurnRun {
     history: Vec<Message>,
     /// What the turn adds to the transcript.
     added: Vec<NewMessage>,
+    /// What its tools came to, for the activity log.
+    activity: Vec<Activity>,
     usage: Usage,
     input_tokens: u64,
     finish: bool,
@@ -97,6 +103,7 @@ impl TurnRun {
             number,
             history,
             added: Vec::new(),
+            activity: Vec::new(),
             usage: Usage::default(),
             input_tokens,
             finish: false,
@@ -322,14 +329,33 @@ impl TurnRun {
         let result = match spec {
             Some(spec) => {
                 let engine = self.engine.clone();
-                let calling =
-                    async move { engine.inner.parts.tools.call(&spec, &call.arguments).await };
-                self.unless_cut(calling).await?.text
+                let words = self.words(&spec, call);
+                let calling = async move {
+                    let tools = &engine.inner.parts.tools;
+                    tools.call_with(&spec, &call.arguments, words.as_deref()).await
+                };
+                let reply = self.unless_cut(calling).await?;
+                self.log_call(&call.name, reply.failure.as_deref());
+                reply.text
             }
             None => format!("There is no tool called {}.", call.name),
         };
         self.tell(TurnEvent::ToolFinished { name: call.name.clone() }).await?;
         Ok(result)
+    }
+
+    /// The call in the words of the API that the tool was written through, if it has some and the
+    /// arguments are what it takes.
+    fn words(&self, spec: &ToolSpec, call: &ToolCall) -> Option<String> {
+        let dialect = spec.worded_by.as_ref()?;
+        let invocation = ToolInvocation { session: &self.session, agent: &self.agent, call };
+        self.engine.inner.parts.wording.tool_call(dialect, &invocation)
+    }
+
+    fn log_call(&mut self, tool: &str, failure: Option<&str>) {
+        let call = (self.number, self.activity.len(), tool);
+        let entry = Activity::tool_called(&self.session, call, failure, self.engine.now());
+        self.activity.push(entry);
     }
 
     /// Waits for something unless the turn is cut first.
@@ -363,6 +389,7 @@ impl TurnRun {
             number: self.number,
             messages: std::mem::take(&mut self.added),
             usage: self.usage,
+            activity: std::mem::take(&mut self.activity),
         };
         let mut wait = epilogue_core::Span::from_millis(20);
         for _ in 0..FINISH_ATTEMPTS {
@@ -432,7 +459,12 @@ impl TurnRun {
 }
 
 fn broken_by(reply: Reply, session: &Session, error: &ModelError) -> Reply {
+    let error_kind = error;
     let error = error as &dyn std::error::Error;
     tracing::warn!(error, session = %session.id, "the model failed");
-    Reply { broken: Some(Broken::Model), ..reply }
+    let broken = match error_kind {
+        ModelError::Configuration(_) => Broken::Unusable,
+        _ => Broken::Model,
+    };
+    Reply { broken: Some(broken), ..reply }
 }
