@@ -32,7 +32,7 @@ const LANES_PAGE: u32 = 256;
 
 /// How much longer than its time limit an attempt may take before it is cut from outside. Steps
 /// that call others keep the limit themselves, to record what they were doing.
-const ATTEMPT_SLACK_MS: u64 = 1_000;
+pub(crate) const ATTEMPT_SLACK_MS: u64 = 1_000;
 
 /// How much longer than that its claim is believed.
 const LEASE_SLACK_MS: u64 = 10_000;
@@ -202,7 +202,7 @@ impl Worker {
         let policies = &self.engine.inner.parts.policies;
         let timeouts = StepKind::ALL.into_iter().map(|kind| longest_attempt(policies, kind));
         let longest = timeouts.max().unwrap_or_default().as_millis();
-        let longest = longest + ATTEMPT_SLACK_MS + LEASE_SLACK_MS;
+        let longest = longest + 2 * ATTEMPT_SLACK_MS + LEASE_SLACK_MS;
         self.engine.limits().lease.max(Span::from_millis(longest))
     }
 
@@ -239,7 +239,7 @@ async fn attempt(engine: &Engine, claimed: &ClaimedStep) {
 
 async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
     let longest = longest_attempt(&engine.inner.parts.policies, claimed.step.kind);
-    let limit = Span::from_millis(longest.as_millis() + ATTEMPT_SLACK_MS);
+    let limit = Span::from_millis(longest.as_millis() + 2 * ATTEMPT_SLACK_MS);
     let running = AssertUnwindSafe(step::run(engine, claimed)).catch_unwind();
     match within(&**engine.clock(), limit, running).await {
         Some(Ok(result)) => result,

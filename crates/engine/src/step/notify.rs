@@ -1,7 +1,7 @@
 //! Tells the agent's owner. At least once: every attempt carries the same event id and body.
 
 use epilogue_core::{
-    EventId, Timestamp,
+    EventId, Span, Timestamp,
     agent::{BodyTemplate, WebhookSpec},
     event::Activity,
     retry::{ATTEMPT_MAX, Refusals, RetryPolicy},
@@ -12,9 +12,11 @@ use secrecy::SecretString;
 
 use super::{StepContext, StepDone, StepError};
 use crate::{
+    clock::within,
     secret,
     webhook::{WebhookReply, WebhookRequest, owners, template},
     wording::{Notification, Payload},
+    worker::ATTEMPT_SLACK_MS,
 };
 
 /// The statuses with which a receiver may ask us to wait.
@@ -28,7 +30,13 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         return Ok(StepDone::Skipped("this API has no such event".into()));
     };
     let request = request(cx, webhook, &payload)?;
-    let reply = cx.engine.inner.parts.webhooks.send(&request).await;
+    let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
+    let sending = cx.engine.inner.parts.webhooks.send(&request);
+    let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
+        let took = format!("it took longer than {} ms", limit.as_millis());
+        let policy = payload.manners.map(|manners| manners.policy);
+        return Err(StepError { policy, ..StepError::again(took) });
+    };
     let manners = payload.manners.clone();
     let verdict = judge(&reply, manners.as_ref().map(|m| m.refusals).unwrap_or_default());
     let told = |failure: Option<&str>| {
