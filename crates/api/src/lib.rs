@@ -8,6 +8,7 @@ pub mod dialect;
 mod gone;
 pub mod native;
 mod rate;
+mod seal;
 mod state;
 pub mod token;
 mod wording;

@@ -8,6 +8,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::seal::Seal;
+
 /// How long a token is good for at the most.
 pub const LIFETIME: Span = Span::from_secs(24 * 3600);
 
@@ -38,6 +40,7 @@ pub struct SessionTokens {
     signing: EncodingKey,
     reading: DecodingKey,
     validation: Validation,
+    states: Seal,
 }
 
 impl SessionTokens {
@@ -52,7 +55,13 @@ impl SessionTokens {
             signing: EncodingKey::from_secret(secret),
             reading: DecodingKey::from_secret(secret),
             validation,
+            states: Seal::new(secret, "conversation state"),
         }
+    }
+
+    /// Seals what clients of stateless conversations carry.
+    pub(crate) const fn states(&self) -> &Seal {
+        &self.states
     }
 
     /// A token for `session`, opened by the holder of `user`'s key.

@@ -30,6 +30,8 @@ fn session() -> Session {
         dialect: "native".into(),
         dialect_id: "s1".into(),
         agent: AgentVersion { id: "a".into(), version: 1 },
+        channel: None,
+        endpoint: None,
         person: crate::person::Person::new("ann"),
         profile: Profile {
             idle_timeout: None,
@@ -41,7 +43,7 @@ fn session() -> Session {
             holds_media: false,
             keeps: Keeps::Transcript,
             searchable: false,
-            turns: TurnRules::ORDINARY,
+            turns: crate::profile::TurnRules::ORDINARY,
         },
         context: Context::default(),
         opened_at: NOW,

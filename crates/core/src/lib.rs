@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod endpoint;
 pub mod event;
 pub mod finalization;
 pub mod id;
@@ -22,8 +23,10 @@ pub mod session;
 pub mod step;
 pub mod time;
 pub mod usage;
+pub mod variables;
 
 pub use agent::Agent;
+pub use endpoint::EndpointKey;
 pub use id::{AgentId, Dialect, EventId, KeyId, NodeId, OrgId, SessionId, StepId};
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
+    endpoint::EndpointKey,
     id::{AgentId, Dialect, NodeId, OrgId, SessionId},
     money::MicroCredits,
     person::Person,
-    profile::Profile,
+    profile::{Overdue, Profile},
     reason::{Deadline, DeadlineKind, EndCause, EndReason},
     time::{Span, Timestamp},
     usage::Usage,
 };
 
 /// One conversation between a person and an agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The tenant it belongs to.
     pub org: OrgId,
@@ -28,6 +29,10 @@ pub struct Session {
     pub dialect_id: String,
     /// The agent, and which version of it.
     pub agent: AgentVersion,
+    /// Through which channel it runs, in APIs that have such.
+    pub channel: Option<String>,
+    /// The endpoint it belongs to. No two live sessions of one dialect and channel share one.
+    pub endpoint: Option<EndpointKey>,
     /// The person, if the client said who.
     pub person: Option<Person>,
     /// The rules it lives by.
@@ -71,6 +76,15 @@ pub struct Context {
     pub variables: BTreeMap<String, String>,
     /// What is remembered of the person, as it goes to the model.
     pub recalled: Option<String>,
+    /// The client's bag of prompt variables, of any JSON. See [`crate::variables::effective`].
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub bag: Map<String, Value>,
+    /// Prompt variables that are the server's to say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reserved: BTreeMap<String, String>,
+    /// The address of its endpoint, as the client gave it.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub address: Value,
 }
 
 /// Where a session is in its life. Each state carries exactly the facts that are true in it.
@@ -219,14 +233,28 @@ impl Session {
         idle.into_iter().chain(longest).min_by_key(|deadline| deadline.at)
     }
 
-    /// The deadline that has passed, if one has.
-    pub fn lapsed(&self, now: Timestamp) -> Option<Deadline> {
-        self.deadline().filter(|deadline| deadline.at <= now)
+    /// From when on the timer ends it, unless something happens before.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.deadline().map(|deadline| match self.profile.turns.overdue {
+            Overdue::IsOver => deadline.at,
+            // The deadline's own moment still belongs to the session.
+            Overdue::LivesOn => deadline.at + Span::from_millis(1),
+        })
     }
 
-    /// Whether it takes turns: it has not ended and no deadline has passed.
+    /// The deadline that has passed, if one has.
+    pub fn lapsed(&self, now: Timestamp) -> Option<Deadline> {
+        self.due_at().filter(|due_at| *due_at <= now).and_then(|_| self.deadline())
+    }
+
+    /// The deadline that has passed, where that counts before the timer has acted upon it.
+    fn over_by_itself(&self, now: Timestamp) -> Option<Deadline> {
+        self.lapsed(now).filter(|_| self.profile.turns.overdue == Overdue::IsOver)
+    }
+
+    /// Whether it takes turns: it has not ended, and no deadline has passed that counts.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.ended().is_none() && self.lapsed(now).is_none()
+        self.ended().is_none() && self.over_by_itself(now).is_none()
     }
 
     /// How it ended, if it has.
@@ -245,17 +273,22 @@ impl Session {
         }
     }
 
-    /// Decides an end. A deadline that has passed came before whoever asks now, so it wins.
+    /// Decides an end. A deadline that has passed came before whoever asks now, so it wins, unless
+    /// the session lives on until the timer has come.
     pub fn end(&self, cause: &EndCause, now: Timestamp) -> EndVerdict {
         if let Some(ended) = self.ended() {
             return EndVerdict::AlreadyEnded(ended.clone());
         }
-        match (self.lapsed(now), cause) {
+        let passed = match cause {
+            EndCause::Asked(_) => self.over_by_itself(now),
+            EndCause::Due => self.lapsed(now),
+        };
+        match (passed, cause) {
             (Some(deadline), _) => {
                 EndVerdict::End { reason: deadline.kind.reason(), deadline: Some(deadline) }
             }
             (None, EndCause::Asked(reason)) => EndVerdict::End { reason: *reason, deadline: None },
-            (None, EndCause::Due) => EndVerdict::NotDue { due_at: self.deadline().map(|d| d.at) },
+            (None, EndCause::Due) => EndVerdict::NotDue { due_at: self.due_at() },
         }
     }
 
@@ -264,7 +297,7 @@ impl Session {
         if let Some(ended) = self.ended() {
             return BeginVerdict::Over(ended.clone());
         }
-        if let Some(deadline) = self.lapsed(now) {
+        if let Some(deadline) = self.over_by_itself(now) {
             return BeginVerdict::Lapsed(deadline);
         }
         match self.turn_in_flight() {

@@ -15,6 +15,8 @@ pub(crate) fn session() -> Session {
         dialect: "native".into(),
         dialect_id: "s1".into(),
         agent: AgentVersion { id: "agent".into(), version: 1 },
+        channel: None,
+        endpoint: None,
         person: Person::new("ann"),
         profile: Profile {
             idle_timeout: Some(IDLE),
@@ -143,4 +145,49 @@ proptest! {
             }
         }
     }
+}
+
+/// A session that lives on past its deadline until the timer comes.
+fn living_on() -> Session {
+    let mut session = session();
+    session.profile.max_duration = None;
+    session.profile.turns.overdue = Overdue::LivesOn;
+    session
+}
+
+#[test]
+fn where_it_lives_on_a_session_is_due_strictly_after_its_deadline() {
+    let (session, deadline) = (living_on(), OPENED + IDLE);
+    let passed = Deadline { kind: DeadlineKind::Idle, at: deadline };
+    let just_after = deadline + Span::from_millis(1);
+    assert_eq!(session.due_at(), Some(just_after));
+    assert_eq!(session.lapsed(deadline), None);
+    assert_eq!(session.lapsed(just_after), Some(passed));
+    assert_eq!(
+        session.end(&EndCause::Due, deadline),
+        EndVerdict::NotDue { due_at: Some(just_after) }
+    );
+    assert_eq!(
+        session.end(&EndCause::Due, just_after),
+        EndVerdict::End { reason: EndReason::Idle, deadline: Some(passed) }
+    );
+}
+
+#[test]
+fn where_it_lives_on_an_overdue_session_takes_turns_and_ends_as_it_is_asked() {
+    let (session, late) = (living_on(), OPENED + IDLE + IDLE);
+    assert!(session.is_live(late));
+    assert_eq!(session.may_begin_turn(late), BeginVerdict::Begin(1));
+    assert_eq!(
+        session.end(&EndCause::Asked(EndReason::UserEnd), late),
+        EndVerdict::End { reason: EndReason::UserEnd, deadline: None }
+    );
+}
+
+#[test]
+fn where_it_lives_on_a_turn_in_flight_holds_the_timer_too() {
+    let lease = OPENED + IDLE + IDLE;
+    let session = Session { state: in_flight(lease), ..living_on() };
+    let due_at = Some(lease + Span::from_millis(1));
+    assert_eq!(session.end(&EndCause::Due, lease), EndVerdict::NotDue { due_at });
 }

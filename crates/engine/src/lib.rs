@@ -5,6 +5,7 @@
 //! wording) and none of the things behind them: it names no vendor's API and no web framework.
 
 mod agents;
+pub mod client_tool;
 pub mod clock;
 mod engine;
 mod error;

@@ -9,10 +9,13 @@ use crate::{
     Engine, Result,
     records::{
         AnalysisResult, Credential, Delivery, DeliveryAttempt, DeliveryFilter, KeyHash, LedgerRow,
-        Organization, Page, PageRequest, ResendOutcome, RetryOutcome, SessionFilter, SessionName,
-        StepFilter,
+        Organization, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome, RetryOutcome,
+        SessionFilter, SessionName, StepFilter,
     },
 };
+
+/// How many messages are read at a time.
+const MESSAGES_PAGE: u32 = 500;
 
 impl Engine {
     /// Finds a session. `None`: this organization has no such session.
@@ -28,6 +31,32 @@ impl Engine {
         page: &PageRequest,
     ) -> Result<Page<Session>> {
         Ok(self.store().list(org, filter, page).await?)
+    }
+
+    /// The organization's sessions of one dialect's channels, the latest active first: `take` of them
+    /// after `skip`.
+    pub async fn recent_sessions(
+        &self,
+        org: &OrgId,
+        filter: &RecentFilter,
+        skip: u32,
+        take: u32,
+    ) -> Result<RecentSessions> {
+        Ok(self.store().list_recent(org, filter, skip, take).await?)
+    }
+
+    /// A whole transcript, however long, tool traffic included.
+    pub async fn transcript(&self, org: &OrgId, id: SessionId) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        loop {
+            let from = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            let page = self.store().messages(org, id, from, MESSAGES_PAGE).await?;
+            let last = page.len() < MESSAGES_PAGE as usize;
+            messages.extend(page);
+            if last {
+                return Ok(messages);
+            }
+        }
     }
 
     /// Part of a transcript, oldest first, tool traffic included.

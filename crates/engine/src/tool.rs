@@ -55,7 +55,7 @@ pub struct ToolReply {
 }
 
 impl ToolReply {
-    fn told(text: &str, failure: &str) -> Self {
+    pub(crate) fn told(text: &str, failure: &str) -> Self {
         Self { text: text.to_owned(), failure: Some(failure.to_owned()) }
     }
 }

@@ -19,6 +19,8 @@ pub struct Organization {
     pub metered: bool,
     /// How far below zero its balance may go before opens are refused.
     pub grace: MicroCredits,
+    /// How many sessions it may have open at a time; 0 for any number.
+    pub open_max: u32,
 }
 
 /// An organization with everything its operator configured.

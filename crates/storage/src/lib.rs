@@ -52,8 +52,8 @@ pub use result::{
     ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
 };
 pub use session::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, SessionCensus, SessionFilter,
-    SessionName, SessionStore, StateFilter,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
+    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,

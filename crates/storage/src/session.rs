@@ -17,6 +17,8 @@ pub struct OpenRequest {
     pub greeting: Option<NewMessage>,
     /// Whether the organization's balance is looked at.
     pub admission: Admission,
+    /// How many sessions the organization may have open, this one included; 0 for any number.
+    pub open_max: u32,
 }
 
 impl OpenRequest {
@@ -50,6 +52,10 @@ pub enum OpenOutcome {
     },
     /// This dialect already has a session of that name.
     NameTaken,
+    /// The endpoint has a live session, which stays as it is. This comes before every other refusal.
+    EndpointTaken(Box<Session>),
+    /// The organization has as many sessions open as it may.
+    TooManyOpen,
 }
 
 /// How a caller names a session.
@@ -80,6 +86,30 @@ pub struct SessionFilter {
     pub opened_from: Option<Timestamp>,
     /// Opened before then.
     pub opened_before: Option<Timestamp>,
+}
+
+/// Which sessions of one dialect's channels a list by activity shows. Absent parts do not restrict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentFilter {
+    /// Opened by this API.
+    pub dialect: Dialect,
+    /// Through this channel.
+    pub channel: Option<String>,
+    /// With this agent.
+    pub agent: Option<AgentId>,
+    /// Active, or ended.
+    pub active: Option<bool>,
+    /// Last active later than then.
+    pub active_after: Option<Timestamp>,
+}
+
+/// Part of a list by activity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentSessions {
+    /// The sessions, the latest active first, those of one moment by their ids.
+    pub sessions: Vec<Session>,
+    /// How many there are in all.
+    pub total: u64,
 }
 
 /// What became of a request to end a session.
@@ -126,7 +156,8 @@ pub struct SessionCensus {
 /// The durable decisions about sessions.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session: its row, greeting, hold and place in the deadline index, all or nothing.
+    /// Opens a session: its row, greeting, hold and place in the deadline index, all or nothing. Of
+    /// many opens for one endpoint one succeeds, and the others learn of its session.
     async fn open(&self, request: OpenRequest, now: Timestamp) -> Result<OpenOutcome>;
 
     /// `None` if this organization has no such session, whoever else may have one.
@@ -139,6 +170,16 @@ pub trait SessionStore: Send + Sync {
         filter: &SessionFilter,
         page: &PageRequest,
     ) -> Result<Page<Session>>;
+
+    /// The organization's sessions of one dialect's channels, the latest active first: `take` of them
+    /// after `skip`. Pages by place, so that they move with every activity.
+    async fn list_recent(
+        &self,
+        org: &OrgId,
+        filter: &RecentFilter,
+        skip: u32,
+        take: u32,
+    ) -> Result<RecentSessions>;
 
     /// Part of a transcript, oldest first: `limit` messages from number `from_seq` on.
     async fn messages(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, event::Activity,
+    EndReason, Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, event::Activity,
     message::NewMessage, reason::Deadline, session::Ended, session::TurnInFlight,
 };
 
@@ -19,10 +19,13 @@ pub struct BeginTurnRequest {
     pub node: NodeId,
     /// Until when that node is believed.
     pub lease_until: Timestamp,
-    /// What the person said.
+    /// What the person said. Where the session writes whole turns, it is told to nobody yet: it
+    /// comes again with [`FinishTurnRequest::messages`], and what it used with the rest.
     pub message: NewMessage,
     /// What saying it used.
     pub usage: Usage,
+    /// The caller's name for this turn: of one that is on record under it, the record is the answer.
+    pub key: Option<String>,
     /// How much of the transcript to answer with, the new message included.
     pub history_max: u32,
 }
@@ -38,6 +41,13 @@ pub enum BeginTurnOutcome {
         number: u32,
         /// The end of the transcript.
         history: Vec<Message>,
+    },
+    /// The key's turn is on record, whether or not the session has ended since. Nothing changed.
+    OnRecord {
+        /// The session as it is now.
+        session: Box<Session>,
+        /// What the turn added to the transcript.
+        messages: Vec<Message>,
     },
     /// Another turn is running.
     Busy(TurnInFlight),
@@ -64,12 +74,16 @@ pub struct FinishTurnRequest {
     pub usage: Usage,
     /// What it did that stands in the activity log, written whatever becomes of the turn.
     pub activity: Vec<Activity>,
+    /// The name under which it can be asked for again.
+    pub key: Option<String>,
+    /// The turn is the session's last, and ends it for this reason.
+    pub then_end: Option<EndReason>,
 }
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FinishTurnOutcome {
-    /// It is in the transcript.
+    /// It is in the transcript, and if it was to end the session, the session has ended.
     Recorded(Box<Session>),
     /// The session ended first. Nothing was written.
     Fenced(Ended),
@@ -82,15 +96,17 @@ pub enum FinishTurnOutcome {
 /// The durable decisions about turns.
 #[async_trait]
 pub trait TurnStore: Send + Sync {
-    /// Begins a turn: writes the person's message, takes the session's one place, and counts as
-    /// activity.
+    /// Begins a turn: takes the session's one place, counts as activity, and writes the person's
+    /// message unless the session writes whole turns. A session whose configuration is live goes by
+    /// its agent's latest version from here on.
     async fn begin_turn(
         &self,
         request: BeginTurnRequest,
         now: Timestamp,
     ) -> Result<BeginTurnOutcome>;
 
-    /// Finishes a turn: writes what it added and used, frees the place, and counts as activity.
+    /// Finishes a turn: writes what it added and used, frees the place, counts as activity, records
+    /// the turn's key, and ends the session if it was the last: all or nothing.
     async fn finish_turn(
         &self,
         request: FinishTurnRequest,

@@ -68,6 +68,7 @@ fn organization(id: &str, credits: Option<MicroCredits>) -> OrganizationConfig {
         name: format!("The {id} company"),
         metered: credits.is_some(),
         grace: MicroCredits::ZERO,
+        open_max: 0,
     };
     let free = agent(json!({ "id": FREE, "name": "Free", "model": { "provider": "scripted" } }));
     OrganizationConfig { organization, opening_credits: credits, agents: vec![free], keys: vec![] }

@@ -65,6 +65,7 @@ fn organization(id: &str, agents: Vec<Agent>, credits: MicroCredits) -> Organiza
         name: id.to_owned(),
         metered: true,
         grace: MicroCredits::ZERO,
+        open_max: 0,
     };
     OrganizationConfig { organization, opening_credits: Some(credits), agents, keys: Vec::new() }
 }

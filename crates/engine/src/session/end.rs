@@ -1,9 +1,15 @@
 //! Ending a session: the one way, for callers, agents, timers, operators and lost connections.
 
-use epilogue_core::{EndCause, EndRequest, OrgId, SessionId, SessionState, reason::DeadlineKind};
+use epilogue_core::{
+    EndCause, EndRequest, Ended, OrgId, Session, SessionId, SessionState, Span,
+    reason::DeadlineKind,
+};
 use epilogue_storage::{EndReceipt, SessionName};
 
-use crate::{Engine, Error, Result, session::turns::Cut};
+use crate::{
+    Engine, Error, Result,
+    session::turns::{Cut, Ending},
+};
 
 impl Engine {
     /// Ends a session and owes it its finalization. `None`: this organization has no such session.
@@ -33,9 +39,27 @@ impl Engine {
             return self.decide_end(org, id, request).await;
         }
         // No turn begins from here on until the end is decided; the one in flight keeps what it has.
-        let ending = self.inner.turns.hold_for_end((org.clone(), id), Cut::Ended);
+        let ending = self.inner.turns.hold_for_end((org.clone(), id));
+        if let Some(limit) = self.waits_for_turn(org, id, &ending).await? {
+            ending.settled(self.clock(), limit).await;
+        }
+        ending.cut(Cut::Ended);
         ending.settled(self.clock(), self.limits().turn_settle).await;
         self.decide_end(org, id, request).await
+    }
+
+    /// How long this end lets a turn in flight complete. The session is only looked at if it has one.
+    async fn waits_for_turn(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        ending: &Ending,
+    ) -> Result<Option<Span>> {
+        if !ending.meets_a_turn() {
+            return Ok(None);
+        }
+        let session = self.store().find(org, &SessionName::Id(id)).await?;
+        Ok(session.and_then(|session| session.profile.turns.end_waits))
     }
 
     /// Whether a deadline has passed that does not wait for a turn in flight.
@@ -54,14 +78,20 @@ impl Engine {
         let receipt = self.store().end(org, id, request, self.now()).await?;
         let new = receipt.as_ref().filter(|receipt| receipt.outcome.is_new());
         if let Some((receipt, ended)) = new.and_then(|r| Some((r, r.outcome.ended()?))) {
-            if matches!(receipt.session.state, SessionState::Finalizing(_)) {
-                self.inner.new_steps.notify_one();
-            }
-            self.inner.metrics.session_ended(&receipt.session.dialect, ended);
-            tracing::info!(
-                %org, session = %id, reason = ended.reason.as_str(), cost = %ended.cost, "ended"
-            );
+            self.has_ended(&receipt.session, ended);
         }
         Ok(receipt)
+    }
+
+    /// Wakes whoever works on what an end owes, and counts it. To be called once per end.
+    pub(crate) fn has_ended(&self, session: &Session, ended: &Ended) {
+        if matches!(session.state, SessionState::Finalizing(_)) {
+            self.inner.new_steps.notify_one();
+        }
+        self.inner.metrics.session_ended(&session.dialect, ended);
+        tracing::info!(
+            org = %session.org, session = %session.id, reason = ended.reason.as_str(),
+            cost = %ended.cost, "ended"
+        );
     }
 }

@@ -5,10 +5,16 @@ pub mod open;
 mod prompt;
 pub mod sweep;
 pub mod turn;
+mod turn_record;
 mod turn_run;
 pub(crate) mod turns;
+pub mod whole_turn;
 
 pub use self::{
-    open::{OpenError, OpenSession, Opened},
-    turn::{TurnError, TurnEvent, TurnFailure, TurnRequest, TurnStream, TurnUsage, WhenBusy},
+    open::{OpenError, OpenSession, Opened, Origin},
+    turn::{
+        TurnError, TurnEvent, TurnExtras, TurnFailure, TurnRecord, TurnRequest, TurnStream,
+        TurnUsage, WhenBusy,
+    },
+    whole_turn::WholeTurnError,
 };

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent, AgentId, Dialect, MicroCredits, OrgId, Person, Profile, Role, Session, SessionId,
-    SessionState, Usage,
+    Agent, AgentId, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile, Role, Session,
+    SessionId, SessionState, Usage,
     agent::AgentKind,
     message::NewMessage,
     session::{AgentVersion, Context},
 };
 use epilogue_storage::{Admission, OpenOutcome, OpenRequest};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Engine, Error, clock::within};
 
@@ -37,6 +37,21 @@ pub struct OpenSession {
     pub metadata: Value,
     /// Values for the prompt's template variables.
     pub variables: BTreeMap<String, String>,
+    /// Where it comes from, in APIs that have channels.
+    pub origin: Origin,
+}
+
+/// Where a session comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Through which channel.
+    pub channel: Option<String>,
+    /// The address of its endpoint, which has at most one live session; null for none.
+    pub address: Value,
+    /// The client's bag of prompt variables.
+    pub bag: Map<String, Value>,
+    /// Prompt variables that are the server's to say.
+    pub reserved: BTreeMap<String, String>,
 }
 
 /// A session that is open.
@@ -68,6 +83,12 @@ pub enum OpenError {
     /// The API already has a session of that name.
     #[error("the name is taken")]
     NameTaken,
+    /// The endpoint has a live session.
+    #[error("the endpoint has a live session")]
+    EndpointTaken(Box<Session>),
+    /// The organization has as many sessions open as it may.
+    #[error("too many sessions are open")]
+    TooManyOpen,
     /// Our fault.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -90,33 +111,41 @@ impl Engine {
         if agent.kind != request.kind {
             return Err(OpenError::WrongKind);
         }
-        let admission = self.admission(&request.org).await?;
+        let (admission, open_max) = self.admission(&request.org).await?;
         let recalled = self.recall(&request, &agent).await;
         let (session, greeting) = self.draft(request, version, &agent, recalled);
-        let open = OpenRequest { session: session.clone(), greeting: greeting.clone(), admission };
+        let open = OpenRequest {
+            session: session.clone(),
+            greeting: greeting.clone(),
+            admission,
+            open_max,
+        };
         match self.store().open(open, self.now()).await? {
             OpenOutcome::Opened => {}
             OpenOutcome::InsufficientCredits { balance } => {
                 return Err(OpenError::InsufficientCredits { balance });
             }
             OpenOutcome::NameTaken => return Err(OpenError::NameTaken),
+            OpenOutcome::EndpointTaken(live) => return Err(OpenError::EndpointTaken(live)),
+            OpenOutcome::TooManyOpen => return Err(OpenError::TooManyOpen),
         }
-        if let Some(deadline) = session.deadline() {
-            self.inner.alarm.due_at(deadline.at);
+        if let Some(due_at) = session.due_at() {
+            self.inner.alarm.due_at(due_at);
         }
         self.inner.metrics.session_opened(&session.dialect);
         tracing::info!(org = %session.org, session = %session.id, dialect = %session.dialect, "opened");
         Ok(Opened { session, agent, greeting: greeting.map(|message| message.content) })
     }
 
-    async fn admission(&self, org: &OrgId) -> Result<Admission, OpenError> {
+    /// Whether the balance is looked at, and how many sessions may be open.
+    async fn admission(&self, org: &OrgId) -> Result<(Admission, u32), OpenError> {
         let organization = self.store().organization(org).await?;
-        Ok(match organization {
-            Some(organization) if organization.metered => {
-                Admission::Credits { grace: organization.grace }
-            }
-            _ => Admission::Free,
-        })
+        let open_max = organization.as_ref().map_or(0, |organization| organization.open_max);
+        let metered = organization.filter(|organization| organization.metered);
+        let admission = metered.map_or(Admission::Free, |organization| Admission::Credits {
+            grace: organization.grace,
+        });
+        Ok((admission, open_max))
     }
 
     /// What is remembered of the person. Late or failing memory never fails an open.
@@ -147,7 +176,8 @@ impl Engine {
         recalled: Option<String>,
     ) -> (Session, Option<NewMessage>) {
         let now = self.now();
-        let greeting = agent.greeting.as_ref().filter(|text| !text.is_empty());
+        let greets = request.profile.turns.greets;
+        let greeting = agent.greeting.as_ref().filter(|text| greets && !text.is_empty());
         let greeting = greeting.map(|text| NewMessage::text(Role::Assistant, text.clone(), now));
         let messages = u32::from(greeting.is_some());
         let session = Session {
@@ -156,9 +186,18 @@ impl Engine {
             dialect: request.dialect,
             dialect_id: request.dialect_id,
             agent: agent_version,
+            endpoint: endpoint(&request.origin),
+            channel: request.origin.channel,
             person: request.person,
             profile: request.profile.for_agent(agent),
-            context: Context { metadata: request.metadata, variables: request.variables, recalled },
+            context: Context {
+                metadata: request.metadata,
+                variables: request.variables,
+                recalled,
+                bag: request.origin.bag,
+                reserved: request.origin.reserved,
+                address: request.origin.address,
+            },
             opened_at: now,
             last_activity: now,
             last_seen: now,
@@ -170,4 +209,10 @@ impl Engine {
         };
         (session, greeting)
     }
+}
+
+/// The endpoint of an address that a channel gives.
+fn endpoint(origin: &Origin) -> Option<EndpointKey> {
+    let named = origin.channel.is_some() && !origin.address.is_null();
+    named.then(|| EndpointKey::of(&origin.address))
 }

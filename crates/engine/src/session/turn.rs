@@ -1,17 +1,22 @@
 //! Taking a turn: a user message and everything the agent does until it is silent again.
 
 use epilogue_core::{
-    OrgId, Role, Session, SessionId, Span, Usage, message::CONTEXT_ITEMS_MAX, message::NewMessage,
-    reason::Deadline, session::Ended,
+    Agent, EndReason, Ended, Message, OrgId, Role, Session, SessionId, Span, Usage,
+    agent::AgentKind,
+    message::{CONTEXT_ITEMS_MAX, NewMessage},
+    profile::Configuration,
+    reason::Deadline,
 };
 use epilogue_storage::{BeginTurnOutcome, BeginTurnRequest, FinishTurnRequest};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Engine, Error,
+    client_tool::ClientTool,
     llm::tokens,
     session::{
-        turn_run::TurnRun,
+        turn_run::{Start, TurnRun},
         turns::{Patience, Place, Refused},
     },
 };
@@ -33,6 +38,24 @@ pub struct TurnRequest {
     pub message: String,
     /// What to do if a turn is running.
     pub when_busy: WhenBusy,
+    /// What not every turn has.
+    pub extras: TurnExtras,
+}
+
+/// What not every turn has.
+#[derive(Clone, Debug, Default)]
+pub struct TurnExtras {
+    /// The caller's name for the turn: asked for again under it, it is answered from the record.
+    pub key: Option<String>,
+    /// Prompt variables for this turn alone, over those of the session.
+    pub variables: Map<String, Value>,
+    /// Tools that the client runs, beside the agent's own.
+    pub tools: Vec<ClientTool>,
+    /// What was said before, in the client's keeping: it goes to the model in place of the session's
+    /// transcript, and is written down with the first turn.
+    pub history: Option<Vec<NewMessage>>,
+    /// The turn is the last: it ends the session for this reason.
+    pub then_end: Option<EndReason>,
 }
 
 /// What to do with a message while a turn is running.
@@ -52,8 +75,20 @@ pub enum WhenBusy {
 pub struct TurnStream {
     /// Who answers.
     pub agent_name: String,
-    /// What happens. Ends with exactly one `Completed` or `Failed`. Dropping it cuts the turn.
+    /// What happens. Ends with exactly one `Completed` or `Failed`. Dropping it cuts the turn. A turn
+    /// that is answered from the record has only its end.
     pub events: mpsc::Receiver<TurnEvent>,
+    /// What the turn came to, from when it has completed on.
+    pub record: oneshot::Receiver<TurnRecord>,
+}
+
+/// What a turn came to, as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnRecord {
+    /// The session: after the turn, or as it is now if the turn was on record.
+    pub session: Session,
+    /// What the turn wrote into the transcript.
+    pub messages: Vec<Message>,
 }
 
 /// What happens in a turn.
@@ -97,9 +132,12 @@ pub enum TurnFailure {
     /// The model failed; the log says how.
     #[error("The agent could not answer. Please try again.")]
     Model,
-    /// The agent's model cannot be used as it is configured; the log says why.
-    #[error("The agent's model is not configured properly.")]
-    Unusable,
+    /// The model did not answer in time.
+    #[error("The agent could not answer. Please try again.")]
+    ModelTimeout,
+    /// The agent's configuration cannot drive a model.
+    #[error("The agent could not answer. Please try again.")]
+    Misconfigured,
     /// The agent went back to its tools too often.
     #[error("The agent could not find an answer. Please try again.")]
     ToolLoop,
@@ -124,8 +162,7 @@ impl TurnFailure {
     /// The word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Model => "model_failed",
-            Self::Unusable => "model_unusable",
+            Self::Model | Self::ModelTimeout | Self::Misconfigured => "model_failed",
             Self::ToolLoop => "tool_loop",
             Self::TooLong => "too_long",
             Self::SessionEnded => "session_ended",
@@ -154,6 +191,9 @@ pub enum TurnError {
     /// Too many messages wait, or this one waited too long.
     #[error("too many messages are waiting")]
     Overrun,
+    /// The session's agent is gone, or no longer one that writes.
+    #[error("the session's agent cannot take turns")]
+    NoAgent,
     /// Our fault.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -208,7 +248,9 @@ impl Engine {
             Ok((run, stream)) => {
                 // A caller that is gone by now drops the stream, and the turn finds out.
                 let _ = begun.send(Ok(stream));
-                run.run().await;
+                if let Some(run) = run {
+                    run.run().await;
+                }
             }
             Err(error) => {
                 let _ = begun.send(Err(error));
@@ -216,42 +258,77 @@ impl Engine {
         }
     }
 
+    /// Begins a turn, or finds it on record: then there is nothing to run.
     async fn begin_turn(
         &self,
         request: TurnRequest,
         place: Place,
-    ) -> Result<(TurnRun, TurnStream), TurnError> {
+    ) -> Result<(Option<TurnRun>, TurnStream), TurnError> {
         let now = self.now();
         let input_tokens = u64::from(tokens::count(&request.message));
         let usage = Usage { user_messages: 1, total_messages: 1, input_tokens, ..Usage::default() };
+        let message = NewMessage::text(Role::User, request.message, now);
         let begin = BeginTurnRequest {
             org: request.org,
             session: request.session,
             node: self.inner.parts.node.clone(),
             lease_until: now + self.limits().turn_max + LEASE_SLACK,
-            message: NewMessage::text(Role::User, request.message, now),
+            message: message.clone(),
             usage,
+            key: request.extras.key.clone(),
             history_max: u32::try_from(CONTEXT_ITEMS_MAX).unwrap_or(u32::MAX),
         };
         let (session, number, history) = match self.store().begin_turn(begin, now).await? {
             BeginTurnOutcome::Begun { session, number, history } => (*session, number, history),
+            BeginTurnOutcome::OnRecord { session, messages } => {
+                return self.from_record(*session, messages).await.map(|stream| (None, stream));
+            }
             BeginTurnOutcome::Busy(_) => return Err(TurnError::Busy),
             BeginTurnOutcome::Lapsed(deadline) => return Err(TurnError::Lapsed(deadline)),
             BeginTurnOutcome::Over(ended) => return Err(TurnError::Over(ended)),
             BeginTurnOutcome::NoSession => return Err(TurnError::NoSession),
         };
-        let agent = match self.agent_of(&session.org, &session.agent).await {
+        let agent = match self.agent_for_turn(&session).await {
             Ok(agent) => agent,
             Err(error) => return Err(self.give_up(&session, number, error).await),
         };
         let (events, stream) = mpsc::channel(EVENTS_MAX);
-        let stream = TurnStream { agent_name: agent.name.clone(), events: stream };
-        let run = TurnRun::new(self.clone(), session, agent, number, history, input_tokens, events);
-        Ok((run.at(place), stream))
+        let (recorded, record) = oneshot::channel();
+        let stream = TurnStream { agent_name: agent.name.clone(), events: stream, record };
+        let start =
+            Start { session, agent, number, history, message, said: usage, extras: request.extras };
+        Ok((Some(TurnRun::new(self.clone(), start, events, recorded).at(place)), stream))
+    }
+
+    /// The agent of a turn that has begun.
+    async fn agent_for_turn(&self, session: &Session) -> Result<Agent, TurnError> {
+        if session.profile.turns.configuration == Configuration::Frozen {
+            return Ok(self.agent_of(&session.org, &session.agent).await?);
+        }
+        // The session goes by the latest version; the directory says whether there is still one.
+        let latest = self.store().agent(&session.org, &session.agent.id).await?;
+        let writes = |agent: &Agent| agent.kind == AgentKind::Text;
+        latest.map(|(_, agent)| agent).filter(writes).ok_or(TurnError::NoAgent)
+    }
+
+    /// The stream of a turn that was taken before: only its end is told.
+    async fn from_record(
+        &self,
+        session: Session,
+        messages: Vec<Message>,
+    ) -> Result<TurnStream, TurnError> {
+        let agent_name = self.agent_of(&session.org, &session.agent).await?.name;
+        let (events, stream) = mpsc::channel(1);
+        let (recorded, record) = oneshot::channel();
+        let finish = session.ended().is_some();
+        // Both have room, and their readers are here.
+        let _ = recorded.send(TurnRecord { session, messages });
+        let _ = events.try_send(TurnEvent::Completed { usage: TurnUsage::default(), finish });
+        Ok(TurnStream { agent_name, events: stream, record })
     }
 
     /// Frees the place of a turn that has begun and cannot go on.
-    async fn give_up(&self, session: &Session, number: u32, error: Error) -> TurnError {
+    async fn give_up(&self, session: &Session, number: u32, error: TurnError) -> TurnError {
         let finish = FinishTurnRequest {
             org: session.org.clone(),
             session: session.id,
@@ -259,9 +336,11 @@ impl Engine {
             messages: Vec::new(),
             usage: Usage::default(),
             activity: Vec::new(),
+            key: None,
+            then_end: None,
         };
         match self.store().finish_turn(finish, self.now()).await {
-            Ok(_) => error.into(),
+            Ok(_) => error,
             // The turn's lease will run out by itself; the fault behind both is reported.
             Err(worse) => worse.into(),
         }

@@ -3,19 +3,18 @@
 use std::{ops::ControlFlow, panic::AssertUnwindSafe};
 
 use epilogue_core::{
-    Agent, EndReason, EndRequest, Message, MicroCredits, Role, Session, Usage,
-    agent::{OnCreditsExhausted, ToolSpec},
+    Agent, Message, Role, Session, Usage,
+    agent::ToolSpec,
     event::Activity,
-    ledger::{self, Account},
     message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
-    profile::AgentFinish,
+    profile::{FinishTool, Writes},
+    variables,
 };
-use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    TurnEvent, TurnFailure, TurnUsage,
+    TurnEvent, TurnExtras, TurnFailure, TurnRecord, TurnUsage,
     turns::{Cut, Place},
 };
 use crate::{
@@ -26,14 +25,11 @@ use crate::{
     wording::ToolInvocation,
 };
 
-/// The built-in tools by which an agent says goodbye. All mean the same.
-const FINISH_TOOLS: [&str; 3] = ["end_chat", "finishTheConversation", "endConversation"];
+/// What stands in the transcript as the result of the call by which the agent said goodbye.
+const FINISHED: &str = "The conversation is finished.";
 
 /// What the model hears of a call that was cut.
 const CALL_CUT: &str = "The call was cut before it had a result.";
-
-/// How often writing down a finished turn is tried when the store is overloaded.
-const FINISH_ATTEMPTS: u32 = 5;
 
 /// What ended one answer of the model.
 struct Reply {
@@ -47,16 +43,14 @@ struct Reply {
 /// Why a turn stops before it is complete.
 enum Broken {
     Cut(Cut),
-    Model,
-    Unusable,
+    Model(TurnFailure),
     ToolLoop,
 }
 
 impl Broken {
     const fn failure(&self) -> TurnFailure {
         match self {
-            Self::Model => TurnFailure::Model,
-            Self::Unusable => TurnFailure::Unusable,
+            Self::Model(failure) => *failure,
             Self::ToolLoop => TurnFailure::ToolLoop,
             Self::Cut(Cut::Ended) => TurnFailure::SessionEnded,
             Self::Cut(Cut::Interrupted | Cut::ReaderGone) => TurnFailure::Interrupted,
@@ -68,46 +62,73 @@ impl Broken {
 
 /// A turn while it runs.
 pub(crate) struct TurnRun {
-    engine: Engine,
-    session: Session,
-    agent: Agent,
-    number: u32,
+    pub(super) engine: Engine,
+    pub(super) session: Session,
+    pub(super) agent: Agent,
+    pub(super) number: u32,
     history: Vec<Message>,
     /// What the turn adds to the transcript.
-    added: Vec<NewMessage>,
+    pub(super) added: Vec<NewMessage>,
     /// What its tools came to, for the activity log.
-    activity: Vec<Activity>,
-    usage: Usage,
+    pub(super) activity: Vec<Activity>,
+    pub(super) usage: Usage,
     input_tokens: u64,
-    finish: bool,
+    pub(super) finish: bool,
+    pub(super) extras: TurnExtras,
     events: mpsc::Sender<TurnEvent>,
+    recorded: Option<oneshot::Sender<TurnRecord>>,
     place: Option<Place>,
     time_is_up: Sleep,
+}
+
+/// What a turn begins with.
+pub(crate) struct Start {
+    pub session: Session,
+    pub agent: Agent,
+    pub number: u32,
+    /// The end of the transcript.
+    pub history: Vec<Message>,
+    /// What the person said.
+    pub message: NewMessage,
+    /// What saying it used.
+    pub said: Usage,
+    pub extras: TurnExtras,
 }
 
 impl TurnRun {
     pub fn new(
         engine: Engine,
-        session: Session,
-        agent: Agent,
-        number: u32,
-        history: Vec<Message>,
-        input_tokens: u64,
+        start: Start,
         events: mpsc::Sender<TurnEvent>,
+        recorded: oneshot::Sender<TurnRecord>,
     ) -> Self {
         let time_is_up = engine.clock().sleep(engine.limits().turn_max);
+        let Start { session, agent, number, mut history, message, said, mut extras } = start;
+        let (mut added, mut usage) = (Vec::new(), Usage::default());
+        if session.profile.turns.writes == Writes::WholeTurns {
+            let given = extras.history.take();
+            if session.messages == 0 {
+                added.extend(given.into_iter().flatten());
+            } else if let Some(given) = given {
+                history = numbered(given, number);
+            }
+            added.push(message);
+            usage = said;
+        }
         Self {
             engine,
             session,
             agent,
             number,
             history,
-            added: Vec::new(),
+            added,
             activity: Vec::new(),
-            usage: Usage::default(),
-            input_tokens,
+            usage,
+            input_tokens: said.input_tokens,
             finish: false,
+            extras,
             events,
+            recorded: Some(recorded),
             place: None,
             time_is_up,
         }
@@ -124,19 +145,19 @@ impl TurnRun {
         let broken = AssertUnwindSafe(self.converse()).catch_unwind().await;
         let broken = broken.unwrap_or_else(|_| {
             tracing::error!(session = %self.session.id, "a turn panicked: this is a defect");
-            Some(Broken::Model)
+            Some(Broken::Model(TurnFailure::Model))
         });
-        let recorded = self.record().await;
-        let mut ending = None;
+        let recorded = self.record(broken.is_none()).await;
         let event = match (recorded, broken) {
             (Err(failure), _) => TurnEvent::Failed(failure),
             (Ok(_), Some(broken)) => TurnEvent::Failed(broken.failure()),
-            (Ok(session), None) => {
-                self.session = session;
-                ending = self.reason_to_end().await;
+            (Ok(record), None) => {
+                let ended = record.session.ended().is_some();
+                // A reader that does not want the record has dropped its end.
+                let _ = self.recorded.take().map(|recorded| recorded.send(record));
                 let output_tokens = self.usage.output_tokens;
                 let usage = TurnUsage { input_tokens: self.input_tokens, output_tokens };
-                TurnEvent::Completed { usage, finish: self.finish || ending.is_some() }
+                TurnEvent::Completed { usage, finish: self.finish || ended }
             }
         };
         let outcome = match &event {
@@ -147,9 +168,6 @@ impl TurnRun {
         // The place is free before the reader hears of it, so that its next message never waits; and
         // a goodbye is on disk before it is told, however slowly it is read.
         drop(self.place.take());
-        if let Some(reason) = ending {
-            self.end_session(reason).await;
-        }
         let _ = within(
             &**self.engine.clock(),
             self.engine.limits().reader_stall,
@@ -200,7 +218,8 @@ impl TurnRun {
     }
 
     fn request(&self) -> ModelRequest {
-        let added = self.added.iter().zip(self.session.messages..).map(|(body, seq)| Message {
+        let next = self.history.last().map_or(0, |message| message.seq + 1);
+        let added = self.added.iter().zip(next..).map(|(body, seq)| Message {
             seq,
             turn: self.number,
             body: body.clone(),
@@ -218,7 +237,8 @@ impl TurnRun {
     /// The agent's prompt with its variables filled in once, then what is remembered.
     fn instructions(&self) -> String {
         let context = &self.session.context;
-        let mut prompt = super::prompt::fill_in(&self.agent.prompt, &context.variables);
+        let variables = variables::effective(context, &self.extras.variables);
+        let mut prompt = super::prompt::fill_in(&self.agent.prompt, &variables);
         if let Some(recalled) = &context.recalled {
             prompt.push_str("\n\n");
             prompt.push_str(recalled);
@@ -228,9 +248,10 @@ impl TurnRun {
 
     fn tools(&self) -> Vec<ToolDefinition> {
         let mut tools = Toolbox::definitions(&self.agent.tools);
+        tools.extend(self.extras.tools.iter().map(|tool| tool.definition.clone()));
         if self.agent.may_finish {
             tools.push(ToolDefinition {
-                name: FINISH_TOOLS[0].to_owned(),
+                name: self.session.profile.turns.finish_tool.as_str().to_owned(),
                 description: "Ends the conversation. Call it when the person has said goodbye or \
                               everything is settled."
                     .to_owned(),
@@ -251,16 +272,21 @@ impl TurnRun {
         let (finishing, calls): (Vec<_>, Vec<_>) =
             reply.calls.iter().cloned().partition(|call| self.is_finish(&call.name));
         self.finish |= !finishing.is_empty();
-        if calls.is_empty() && reply.text.is_empty() && self.finish {
+        let shown = self.session.profile.turns.finish_is_shown;
+        let silent = calls.is_empty() && reply.text.is_empty() && self.finish;
+        if silent && !shown {
             reply.text = self.farewell().await;
         }
         let mut said = NewMessage::text(Role::Assistant, reply.text, self.engine.now());
         said.tokens = reply.usage.map(|u| u32::try_from(u.completion_tokens).unwrap_or(u32::MAX));
         said.cut = reply.broken.is_some();
-        said.tool_calls.clone_from(&calls);
-        if !said.content.is_empty() || !calls.is_empty() {
+        said.tool_calls.clone_from(if shown { &reply.calls } else { &calls });
+        if !said.content.is_empty() || !said.tool_calls.is_empty() {
             self.usage.total_messages += u32::from(said.is_visible());
             self.added.push(said);
+        }
+        if shown {
+            self.answer_goodbye(finishing, silent).await;
         }
         if reply.broken.is_some() || calls.is_empty() {
             return ControlFlow::Break(reply.broken);
@@ -272,9 +298,26 @@ impl TurnRun {
         }
     }
 
+    /// Gives the shown call of the finish tool its result, and the agent its last words where it has
+    /// said none.
+    async fn answer_goodbye(&mut self, finishing: Vec<ToolCall>, silent: bool) {
+        for call in finishing {
+            let mut result = NewMessage::text(Role::Tool, FINISHED, self.engine.now());
+            result.tool_call_id = Some(call.id);
+            self.added.push(result);
+        }
+        if silent {
+            let farewell = self.farewell().await;
+            if !farewell.is_empty() {
+                self.usage.total_messages += 1;
+                self.added.push(NewMessage::text(Role::Assistant, farewell, self.engine.now()));
+            }
+        }
+    }
+
     /// Whether a call means goodbye. To an agent that may not finish it is a tool like any other.
     fn is_finish(&self, tool: &str) -> bool {
-        self.agent.may_finish && FINISH_TOOLS.contains(&tool)
+        self.agent.may_finish && FinishTool::ALL.iter().any(|known| known.as_str() == tool)
     }
 
     /// What the agent says when it finishes without words of its own.
@@ -326,8 +369,17 @@ impl TurnRun {
     async fn run_tool(&mut self, call: &ToolCall) -> Result<String, Cut> {
         self.tell(TurnEvent::ToolStarted { name: call.name.clone() }).await?;
         let spec = self.agent.tools.iter().find(|tool| tool.name == call.name).cloned();
-        let result = match spec {
-            Some(spec) => {
+        let of_client =
+            self.extras.tools.iter().find(|tool| tool.definition.name == call.name).cloned();
+        let result = match (spec, of_client) {
+            (None, Some(tool)) => {
+                let clock = self.engine.clock().clone();
+                let calling = async move { tool.call(call, &clock).await };
+                let reply = self.unless_cut(calling).await?;
+                self.log_call(&call.name, reply.failure.as_deref());
+                reply.text
+            }
+            (Some(spec), _) => {
                 let engine = self.engine.clone();
                 let words = self.words(&spec, call);
                 let calling = async move {
@@ -338,7 +390,7 @@ impl TurnRun {
                 self.log_call(&call.name, reply.failure.as_deref());
                 reply.text
             }
-            None => format!("There is no tool called {}.", call.name),
+            (None, None) => format!("There is no tool called {}.", call.name),
         };
         self.tell(TurnEvent::ToolFinished { name: call.name.clone() }).await?;
         Ok(result)
@@ -380,91 +432,21 @@ impl TurnRun {
             Some(Err(_)) | None => Err(Cut::ReaderGone),
         }
     }
-
-    /// Writes the turn down.
-    async fn record(&mut self) -> Result<Session, TurnFailure> {
-        let request = FinishTurnRequest {
-            org: self.session.org.clone(),
-            session: self.session.id,
-            number: self.number,
-            messages: std::mem::take(&mut self.added),
-            usage: self.usage,
-            activity: std::mem::take(&mut self.activity),
-        };
-        let mut wait = epilogue_core::Span::from_millis(20);
-        for _ in 0..FINISH_ATTEMPTS {
-            match self.engine.store().finish_turn(request.clone(), self.engine.now()).await {
-                Ok(FinishTurnOutcome::Recorded(session)) => return Ok(*session),
-                Ok(FinishTurnOutcome::Fenced(_)) => return Err(TurnFailure::SessionEnded),
-                Ok(FinishTurnOutcome::Superseded | FinishTurnOutcome::NoSession) => {
-                    return Err(TurnFailure::Store);
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, session = %self.session.id, "a turn was not recorded");
-                }
-            }
-            self.engine.clock().sleep(wait).await;
-            wait = epilogue_core::Span::from_millis(wait.as_millis() * 4);
-        }
-        Err(TurnFailure::Store)
-    }
-
-    /// Whether the conversation must end because it can no longer be paid for.
-    ///
-    /// A store that does not answer ends nobody's conversation: that is logged, and asked again
-    /// after the next turn.
-    async fn credits_are_out(&mut self) -> bool {
-        self.look_at_credits().await.unwrap_or_else(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, session = %self.session.id, "the credits could not be looked at");
-            false
-        })
-    }
-
-    async fn look_at_credits(&mut self) -> crate::Result<bool> {
-        if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free()
-        {
-            return Ok(false);
-        }
-        let org = &self.session.org;
-        let organization = self.engine.store().organization(org).await?;
-        let Some(organization) = organization.filter(|organization| organization.metered) else {
-            return Ok(false);
-        };
-        let balance = self.engine.store().balance(org, Account::Balance).await?;
-        let lasted = self.session.lasted(self.engine.now());
-        let owed = self.agent.price.cost(&self.session.usage, lasted);
-        let left = balance + self.session.held - owed;
-        Ok(!ledger::may_open(left, MicroCredits::ZERO, organization.grace))
-    }
-
-    /// Why the session is over after this turn, if it is and the API leaves that to the server.
-    async fn reason_to_end(&mut self) -> Option<EndReason> {
-        if self.credits_are_out().await {
-            return Some(EndReason::CreditsExhausted);
-        }
-        let ends = self.session.profile.agent_finish == AgentFinish::EndsSession;
-        (self.finish && ends).then_some(EndReason::AgentFinish)
-    }
-
-    async fn end_session(&mut self, reason: EndReason) {
-        let ended =
-            self.engine.end(&self.session.org, self.session.id, EndRequest::asked(reason)).await;
-        if let Err(error) = ended {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, session = %self.session.id, "the agent could not end its session");
-        }
-    }
 }
 
 fn broken_by(reply: Reply, session: &Session, error: &ModelError) -> Reply {
-    let error_kind = error;
-    let error = error as &dyn std::error::Error;
-    tracing::warn!(error, session = %session.id, "the model failed");
-    let broken = match error_kind {
-        ModelError::Configuration(_) => Broken::Unusable,
-        _ => Broken::Model,
+    let cause = error as &dyn std::error::Error;
+    tracing::warn!(error = cause, session = %session.id, "the model failed");
+    let failure = match error {
+        ModelError::Timeout { .. } => TurnFailure::ModelTimeout,
+        ModelError::Configuration(_) => TurnFailure::Misconfigured,
+        _ => TurnFailure::Model,
     };
-    Reply { broken: Some(broken), ..reply }
+    Reply { broken: Some(Broken::Model(failure)), ..reply }
+}
+
+/// Messages in the client's keeping, as if they stood in a transcript.
+fn numbered(messages: Vec<NewMessage>, turn: u32) -> Vec<Message> {
+    let numbered = messages.into_iter().zip(0..);
+    numbered.map(|(body, seq)| Message { seq, turn, body }).collect()
 }

@@ -151,17 +151,14 @@ impl Turns {
         Ok(Place { running, user, _turn_in_line: turn_in_line })
     }
 
-    /// Keeps turns from beginning while an end is decided, and cuts the one in flight.
-    pub fn hold_for_end(&self, key: Key, why: Cut) -> Ending {
+    /// Keeps turns from beginning while an end is decided. The one in flight goes on.
+    pub fn hold_for_end(&self, key: Key) -> Ending {
         let user = self.user(key);
         let running = {
             let mut state = user.slot.state();
             state.endings += 1;
             state.running.clone()
         };
-        if let Some(running) = &running {
-            running.cut(why);
-        }
         Ending { running, user }
     }
 
@@ -228,6 +225,18 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// Whether a turn is in flight that the end could wait for or cut.
+    pub const fn meets_a_turn(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Cuts the turn in flight.
+    pub fn cut(&self, why: Cut) {
+        if let Some(running) = &self.running {
+            running.cut(why);
+        }
+    }
+
     /// Waits for the turn in flight to keep what it has, but not for longer than `limit`: the
     /// fence goes up anyway.
     pub async fn settled(&self, clock: &SharedClock, limit: Span) {
@@ -312,7 +321,10 @@ mod tests {
     async fn no_turn_begins_while_an_end_is_decided() {
         let (turns, (_, clock)) = (Turns::default(), clock());
         let first = turns.enter(session(), PATIENT, &clock).await.expect("a place");
-        let ending = turns.hold_for_end(session(), Cut::Ended);
+        let ending = turns.hold_for_end(session());
+        assert!(ending.meets_a_turn());
+        assert_eq!(first.running.cut_down().now_or_never(), None, "it goes on until it is cut");
+        ending.cut(Cut::Ended);
         assert_eq!(first.running.cut_down().now_or_never(), Some(Cut::Ended));
         let mut second = Box::pin(turns.enter(session(), PATIENT, &clock));
         assert!(futures::poll!(&mut second).is_pending());
@@ -328,7 +340,8 @@ mod tests {
     async fn an_end_does_not_wait_for_a_turn_that_never_settles() {
         let (turns, (sim, clock)) = (Turns::default(), clock());
         let _stuck = turns.enter(session(), PATIENT, &clock).await.expect("a place");
-        let ending = turns.hold_for_end(session(), Cut::Ended);
+        let ending = turns.hold_for_end(session());
+        ending.cut(Cut::Ended);
         let mut settled = Box::pin(ending.settled(&clock, Span::from_secs(1)));
         assert!(futures::poll!(&mut settled).is_pending());
         sim.advance(Span::from_secs(1));

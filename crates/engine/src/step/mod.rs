@@ -16,9 +16,6 @@ use epilogue_storage::{ClaimedStep, Product, SessionName};
 
 use crate::Engine;
 
-/// How many messages are read at a time.
-const MESSAGES_PAGE: u32 = 500;
-
 /// What an attempt works with.
 pub(crate) struct StepContext<'a> {
     pub engine: &'a Engine,
@@ -122,20 +119,7 @@ async fn prepare<'a>(engine: &'a Engine, step: &'a Step) -> Result<StepContext<'
 impl StepContext<'_> {
     /// The whole transcript, however long.
     pub async fn transcript(&self) -> Result<Vec<Message>, StepError> {
-        let mut messages = Vec::new();
-        loop {
-            let from = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-            let page = self
-                .engine
-                .store()
-                .messages(&self.session.org, self.session.id, from, MESSAGES_PAGE)
-                .await
-                .map_err(|error| StepError::because("the transcript could not be read", &error))?;
-            let last = page.len() < MESSAGES_PAGE as usize;
-            messages.extend(page);
-            if last {
-                return Ok(messages);
-            }
-        }
+        let transcript = self.engine.transcript(&self.session.org, self.session.id).await;
+        transcript.map_err(|error| StepError::because("the transcript could not be read", &error))
     }
 }

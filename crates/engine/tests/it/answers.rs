@@ -193,7 +193,7 @@ async fn our_own_failure_is_not_billed() {
 #[tokio::test]
 async fn a_stranger_who_names_a_session_touches_nothing() {
     use epilogue_core::EndRequest;
-    use epilogue_engine::session::{TurnError, TurnRequest};
+    use epilogue_engine::session::{TurnError, TurnExtras, TurnRequest};
     let app = TestEngine::start().await;
     let mut hand = app.model().by_hand();
     let id = app.open().await;
@@ -205,7 +205,13 @@ async fn a_stranger_who_names_a_session_touches_nothing() {
     assert_eq!(ended.expect("no fault"), None);
     for when_busy in [WhenBusy::Interrupt, WhenBusy::Reject, WhenBusy::Wait] {
         let message = "whose is this?".to_owned();
-        let request = TurnRequest { org: other.clone(), session: id, message, when_busy };
+        let request = TurnRequest {
+            org: other.clone(),
+            session: id,
+            message,
+            when_busy,
+            extras: TurnExtras::default(),
+        };
         let refused = soon(app.engine.turn(request)).await;
         assert!(matches!(refused, Err(TurnError::NoSession)), "{refused:?}");
     }

@@ -69,6 +69,7 @@ impl OrganizationSection {
                 name: self.name.clone(),
                 metered: self.credits.is_some(),
                 grace: MicroCredits::from_credits(self.grace_credits).unwrap_or_default(),
+                open_max: self.open_sessions_max,
             },
             opening_credits: self.credits.and_then(MicroCredits::from_credits),
             agents: self.agents.clone(),

@@ -31,6 +31,9 @@ pub struct OrganizationSection {
     /// How far below zero a metered balance may go before opens are refused.
     #[serde(default = "five")]
     pub grace_credits: Decimal,
+    /// How many sessions may be open at a time, in every API together; 0 for any number.
+    #[serde(default)]
+    pub open_sessions_max: u32,
     /// Keys for servers, which may do everything.
     #[serde(default)]
     pub api_keys: Vec<SecretRef>,

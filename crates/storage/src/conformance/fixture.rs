@@ -71,6 +71,7 @@ pub fn organization(id: &str, agent: &Agent) -> OrganizationConfig {
             name: format!("The organization {id}"),
             metered: false,
             grace: MicroCredits::ZERO,
+            open_max: 0,
         },
         opening_credits: None,
         agents: vec![agent.clone()],
@@ -211,12 +212,15 @@ impl<S: Storage> World<S> {
             dialect: "native".into(),
             dialect_id: format!("s{n}"),
             agent: self.version.clone(),
+            channel: None,
+            endpoint: None,
             person: Person::new("ann@example.com"),
             profile: profile(),
             context: Context {
                 metadata: json!({ "order": 7 }),
                 variables: [("city".to_owned(), "Ulm".to_owned())].into(),
                 recalled: Some("Likes trains.".into()),
+                ..Context::default()
             },
             opened_at: now,
             last_activity: now,
@@ -236,7 +240,8 @@ impl<S: Storage> World<S> {
 
     /// Opens a session without a greeting.
     pub async fn open_with(&self, session: &Session, admission: Admission) -> Result<OpenOutcome> {
-        let request = OpenRequest { session: session.clone(), greeting: None, admission };
+        let request =
+            OpenRequest { session: session.clone(), greeting: None, admission, open_max: 0 };
         self.store.open(request, session.opened_at).await
     }
 
@@ -262,6 +267,7 @@ impl<S: Storage> World<S> {
             lease_until: now + LEASE,
             message: said("Where is my train?", now),
             usage: said_usage(),
+            key: None,
             history_max: HISTORY_MAX,
         }
     }
@@ -275,6 +281,8 @@ impl<S: Storage> World<S> {
             messages: vec![replied("On time.", now)],
             usage: replied_usage(),
             activity: Vec::new(),
+            key: None,
+            then_end: None,
         }
     }
 

@@ -170,7 +170,9 @@ pub async fn a_page_holds_no_more_than_its_limit(backend: &impl Backend) -> Resu
             let (store, session) = (Arc::clone(&world.store), world.session(n));
             tokio::spawn(async move {
                 let admission = Admission::Free;
-                store.open(OpenRequest { session, greeting: None, admission }, START).await
+                store
+                    .open(OpenRequest { session, greeting: None, admission, open_max: 0 }, START)
+                    .await
             })
         })
         .collect();

@@ -209,9 +209,9 @@ fn open<S: Storage + 'static>(
     admission: Admission,
 ) -> Contender<OpenOutcome> {
     let store = Arc::clone(&world.store);
-    contender(
-        async move { store.open(OpenRequest { session, greeting: None, admission }, START).await },
-    )
+    contender(async move {
+        store.open(OpenRequest { session, greeting: None, admission, open_max: 0 }, START).await
+    })
 }
 
 pub async fn the_last_credits_are_held_once(backend: &impl Backend) -> Result<()> {

@@ -48,6 +48,7 @@ pub async fn an_opened_session_is_found_as_it_was_given(backend: &impl Backend) 
         session: session.clone(),
         greeting: Some(greeting.clone()),
         admission: Admission::Free,
+        open_max: 0,
     };
     assert_eq!(world.store.open(request, START).await?, OpenOutcome::Opened);
     assert_eq!(world.stored(session.id).await?, Session { messages: 1, ..session.clone() });
@@ -65,7 +66,7 @@ pub async fn a_greeting_is_the_first_message_whether_it_was_counted_or_not(
         let session = Session { messages: counted, ..world.session(n) };
         let id = session.id;
         let greeting = Some(replied("Hello!", START));
-        let request = OpenRequest { session, greeting, admission: Admission::Free };
+        let request = OpenRequest { session, greeting, admission: Admission::Free, open_max: 0 };
         assert_eq!(world.store.open(request, START).await?, OpenOutcome::Opened);
         assert_eq!(world.turn(id, at(1)).await?.messages, 3);
         let messages = world.store.messages(&world.org, id, 0, 10).await?;
@@ -204,6 +205,7 @@ pub async fn a_refused_open_leaves_nothing_behind(backend: &impl Backend) -> Res
         session: session.clone(),
         greeting: Some(replied("Hello!", START)),
         admission: credits(MicroCredits::ZERO),
+        open_max: 0,
     };
     let refused = OpenOutcome::InsufficientCredits { balance: MicroCredits::ZERO };
     assert_eq!(world.store.open(request, START).await?, refused);
@@ -324,7 +326,9 @@ pub async fn figures_about_commits_grow(backend: &impl Backend) -> Result<()> {
             let (store, session) = (Arc::clone(&world.store), world.session(n));
             tokio::spawn(async move {
                 let admission = Admission::Free;
-                store.open(OpenRequest { session, greeting: None, admission }, START).await
+                store
+                    .open(OpenRequest { session, greeting: None, admission, open_max: 0 }, START)
+                    .await
             })
         })
         .collect();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use epilogue_core::{Agent, OrgId, session::AgentVersion};
+use epilogue_core::{
+    Agent, AgentId, OrgId, Session, profile::Configuration, session::AgentVersion,
+};
 use quick_cache::sync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -48,7 +50,25 @@ impl Agents {
         Ok(found)
     }
 
-    /// The version a session was opened with, which must exist.
+    /// The latest version of an agent that there has ever been.
+    pub fn latest(db: &Connection, org: &OrgId, id: &AgentId) -> Result<Option<AgentVersion>> {
+        let version: Option<u32> = db
+            .prepare_cached("SELECT max(version) FROM agents WHERE org_id = ?1 AND agent_id = ?2")?
+            .query_row(params![org.as_str(), id.as_str()], |row| row.get(0))?;
+        Ok(version.map(|version| AgentVersion { id: id.clone(), version }))
+    }
+
+    /// Where a session's configuration is live, has it go by its agent's latest version.
+    pub fn follow(db: &Connection, session: &mut Session) -> Result<()> {
+        if session.profile.turns.configuration == Configuration::Live
+            && let Some(latest) = Self::latest(db, &session.org, &session.agent.id)?
+        {
+            session.agent = latest;
+        }
+        Ok(())
+    }
+
+    /// The version a session goes by, which must exist.
     pub fn of_session(
         &self,
         db: &Connection,

@@ -20,15 +20,18 @@ pub(super) fn org_ids(db: &Connection) -> Result<Vec<OrgId>> {
 fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result<()> {
     let organization = &config.organization;
     db.prepare_cached(
-        "INSERT INTO organizations (org_id, name, metered, grace) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO organizations (org_id, name, metered, grace, open_max)
+         VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET
-            name = excluded.name, metered = excluded.metered, grace = excluded.grace",
+            name = excluded.name, metered = excluded.metered, grace = excluded.grace,
+            open_max = excluded.open_max",
     )?
     .execute(params![
         organization.id.as_str(),
         organization.name,
         organization.metered,
         organization.grace.0,
+        organization.open_max,
     ])?;
     if let Some(credits) = config.opening_credits {
         ledger::post(db, &organization.id, &Transaction::grant("opening", credits), now)?;
@@ -108,7 +111,7 @@ fn agents(db: &Connection, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const ORGANIZATION: &str = "org_id, name, metered, grace";
+const ORGANIZATION: &str = "org_id, name, metered, grace, open_max";
 
 fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -116,6 +119,7 @@ fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
         name: row.get(1)?,
         metered: row.get(2)?,
         grace: MicroCredits(row.get(3)?),
+        open_max: row.get(4)?,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Rows to values. Columns are read by their place in the lists below, which each query selects.
 
 use epilogue_core::{
-    EndReason, Message, MicroCredits, Person, Role, Session, SessionId, SessionState, Timestamp,
-    Usage,
+    EndReason, EndpointKey, Message, MicroCredits, Person, Role, Session, SessionId, SessionState,
+    Timestamp, Usage,
     message::NewMessage,
     reason::{Deadline, DeadlineKind},
     session::{AgentVersion, Ended, TurnInFlight},
@@ -17,7 +17,7 @@ macro_rules! session_columns {
          context, opened_at, last_activity, last_seen, user_messages, total_messages, \
          input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages, \
          turns, state, turn_number, turn_node, turn_until, ended_at, reason, deadline_kind, \
-         deadline_at, cost, finalized_at"
+         deadline_at, cost, finalized_at, channel, endpoint"
     };
 }
 pub(super) const SESSION: &str = session_columns!();
@@ -93,6 +93,8 @@ pub(super) fn session(row: &Row<'_>) -> Read<Session> {
         dialect: text(row, 2)?,
         dialect_id: row.get(3)?,
         agent: AgentVersion { id: text(row, 4)?, version: row.get(5)? },
+        channel: row.get(32)?,
+        endpoint: row.get::<_, Option<String>>(33)?.map(EndpointKey::stored),
         // Normalised when it was written, and unchanged by being normalised again.
         person: row.get::<_, Option<String>>(6)?.and_then(|person| Person::new(&person)),
         profile: json(row, 7)?,

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, Message, OrgId, Session, SessionId, SessionState,
-    StepState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
+    SessionState, StepState, Timestamp,
     finalization::{self, Closing},
     ledger::{self, Account},
     message::NewMessage,
@@ -13,10 +13,12 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, activity, ledger as books, row, session_list, writer::Db};
+use super::{
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, writer::Db,
+};
 use crate::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, Result,
-    SessionCensus, SessionFilter, SessionName, SessionStore,
+    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
+    RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
 };
 
 /// Reads one session of one organization.
@@ -63,6 +65,12 @@ pub(super) fn append(
 
 fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcome> {
     let (session, db) = (&request.session, db.connection);
+    if let Some(live) = live_at_endpoint(db, session)? {
+        return Ok(OpenOutcome::EndpointTaken(Box::new(live)));
+    }
+    if request.open_max > 0 && open_sessions(db, &session.org, request.open_max)? {
+        return Ok(OpenOutcome::TooManyOpen);
+    }
     if let Admission::Credits { grace } = request.admission {
         let balance = books::balance(db, &session.org, Account::Balance)?;
         if !ledger::may_open(balance, session.held, grace) {
@@ -79,6 +87,33 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
     Ok(OpenOutcome::Opened)
 }
 
+/// The live session of the endpoint that `session` would belong to.
+fn live_at_endpoint(db: &Connection, session: &Session) -> Result<Option<Session>> {
+    let (Some(channel), Some(endpoint)) = (&session.channel, &session.endpoint) else {
+        return Ok(None);
+    };
+    let sql = format!(
+        "SELECT {} FROM sessions
+         WHERE org_id = ?1 AND dialect = ?2 AND channel = ?3 AND endpoint = ?4
+            AND state = 'active' AND endpoint IS NOT NULL",
+        row::SESSION
+    );
+    let values =
+        params![session.org.as_str(), session.dialect.as_str(), channel, endpoint.as_str()];
+    Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+}
+
+/// Whether the organization has `max` sessions open, or more.
+fn open_sessions(db: &Connection, org: &OrgId, max: u32) -> Result<bool> {
+    let open: u32 = db
+        .prepare_cached(
+            "SELECT count(*) FROM
+                (SELECT 1 FROM sessions WHERE org_id = ?1 AND state = 'active' LIMIT ?2)",
+        )?
+        .query_row(params![org.as_str(), max], |row| row.get(0))?;
+    Ok(open >= max)
+}
+
 /// `false`: the name is taken.
 fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
     let usage = &session.usage;
@@ -88,9 +123,9 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
                 (org_id, session_id, dialect, dialect_id, agent_id, agent_version, person, profile,
                  context, opened_at, last_activity, last_seen, user_messages, total_messages,
                  input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
-                 turns, state, due_at)
+                 turns, state, due_at, channel, endpoint)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                     ?19, ?20, ?21, 0, 'active', ?22)
+                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -115,7 +150,9 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
             usage.estimated,
             session.held.0,
             messages,
-            session.deadline().map(|deadline| deadline.at.as_millis()),
+            session.due_at().map(Timestamp::as_millis),
+            session.channel,
+            session.endpoint.as_ref().map(EndpointKey::as_str),
         ])?;
     Ok(added > 0)
 }
@@ -158,13 +195,14 @@ fn correct_due(db: &Connection, session: &Session, due_at: Option<Timestamp>) ->
 }
 
 /// Writes everything an end commits: state, settlement, steps, activity.
-fn close(
+pub(super) fn close(
     db: &Db<'_>,
     session: &mut Session,
     why: (EndReason, Option<Deadline>),
     request: &EndRequest,
     now: Timestamp,
 ) -> Result<Ended> {
+    Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
     let closing = finalization::close(session, &agent, why, request, now);
     let db = db.connection;
@@ -189,7 +227,7 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
             ended_at = ?3, reason = ?4, deadline_kind = ?5, deadline_at = ?6, cost = ?7,
-            finalized_at = ?8, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
+            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -201,6 +239,7 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         ended.deadline.map(|deadline| deadline.at.as_millis()),
         ended.cost.0,
         finalized_at,
+        session.agent.version,
     ])?;
     Ok(())
 }
@@ -306,6 +345,16 @@ fn census(db: &Connection) -> Result<SessionCensus> {
     Ok(census)
 }
 
+/// The messages of a transcript from a number on, at most so many.
+pub(super) fn messages_from(
+    db: &Connection,
+    session: &Session,
+    (from_seq, count): (u32, u32),
+) -> Result<Vec<Message>> {
+    let part = Slice { visible_only: false, skip: from_seq, limit: count };
+    transcript(db, &session.org, session.id, &part)
+}
+
 /// Which messages of a transcript are wanted.
 struct Slice {
     visible_only: bool,
@@ -343,8 +392,7 @@ pub(super) fn last_messages(
     session: &Session,
     count: u32,
 ) -> Result<Vec<Message>> {
-    let skip = session.messages.saturating_sub(count);
-    transcript(db, &session.org, session.id, &Slice { visible_only: false, skip, limit: count })
+    messages_from(db, session, (session.messages.saturating_sub(count), count))
 }
 
 #[async_trait]
@@ -366,6 +414,17 @@ impl SessionStore for SqliteStorage {
     ) -> Result<Page<Session>> {
         let (org, filter, page) = (org.clone(), filter.clone(), page.clone());
         self.readers.read(move |db| session_list::list(db, &org, &filter, &page)).await
+    }
+
+    async fn list_recent(
+        &self,
+        org: &OrgId,
+        filter: &RecentFilter,
+        skip: u32,
+        take: u32,
+    ) -> Result<RecentSessions> {
+        let (org, filter) = (org.clone(), filter.clone());
+        self.readers.read(move |db| session_list::recent(db, &org, &filter, (skip, take))).await
     }
 
     async fn messages(

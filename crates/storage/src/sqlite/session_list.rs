@@ -5,7 +5,10 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
 use super::{conditions::Conditions, row};
-use crate::{Cursor, Page, PageRequest, Result, SessionFilter, SessionName, StateFilter};
+use crate::{
+    Cursor, Page, PageRequest, RecentFilter, RecentSessions, Result, SessionFilter, SessionName,
+    StateFilter,
+};
 
 /// Finds a session by one of its names.
 pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<Option<Session>> {
@@ -92,4 +95,47 @@ pub(super) fn list(
         at: session.opened_at.as_millis(),
         key: session.id.to_string(),
     }))
+}
+
+/// The sessions of one dialect's channels, the latest active first, along an index of that order.
+pub(super) fn recent(
+    db: &Connection,
+    org: &OrgId,
+    filter: &RecentFilter,
+    (skip, take): (u32, u32),
+) -> Result<RecentSessions> {
+    let mut wanted = Conditions::of(org, "sessions");
+    wanted.and("dialect =", filter.dialect.to_string());
+    // Spelt out, so that the partial indexes are used.
+    wanted.sql.push_str(" AND channel IS NOT NULL");
+    match filter.active {
+        Some(true) => wanted.sql.push_str(" AND state = 'active'"),
+        Some(false) => wanted.sql.push_str(" AND state <> 'active'"),
+        None => {}
+    }
+    if let Some(channel) = &filter.channel {
+        wanted.and("channel =", channel.clone());
+    }
+    if let Some(agent) = &filter.agent {
+        wanted.and("agent_id =", agent.to_string());
+    }
+    if let Some(after) = filter.active_after {
+        wanted.and("last_activity >", after.as_millis());
+    }
+    let count = format!("SELECT count(*) FROM sessions WHERE {}", wanted.sql);
+    let values = params_from_iter(wanted.values.iter());
+    let total = db.prepare_cached(&count)?.query_row(values, |row| row.get(0))?;
+    let place = wanted.values.len();
+    let sql = format!(
+        "SELECT {} FROM sessions WHERE {}
+         ORDER BY last_activity DESC, session_id LIMIT ?{} OFFSET ?{}",
+        row::SESSION,
+        wanted.sql,
+        place + 1,
+        place + 2,
+    );
+    wanted.values.extend([take.into(), skip.into()]);
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(wanted.values), row::session)?;
+    Ok(RecentSessions { sessions: rows.collect::<rusqlite::Result<_>>()?, total })
 }

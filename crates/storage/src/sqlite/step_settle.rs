@@ -177,7 +177,7 @@ fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
     db.prepare_cached("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?
         .execute(params![org.as_str(), id])?;
     db.prepare_cached(
-        "UPDATE sessions SET context = '{}', messages = 0 WHERE org_id = ?1 AND session_id = ?2",
+        "UPDATE sessions SET context = '{}', messages = 0, endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![org.as_str(), id])?;
     result::purge(db, org, session)?;

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    NodeId, Session, SessionState, Timestamp, Usage,
+    EndRequest, Message, NodeId, Session, SessionState, Timestamp, Usage,
+    profile::Writes,
     session::{BeginVerdict, FinishVerdict, TurnInFlight},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, activity, session, writer::Db};
+use super::{SqliteStorage, activity, agents::Agents, session, writer::Db};
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
 };
@@ -17,14 +18,17 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(BeginTurnOutcome::NoSession);
     };
+    // Before anything else: what was answered once is answered again, even by a session that is over.
+    if let Some(messages) = on_record(db, &session, request.key.as_deref())? {
+        return Ok(BeginTurnOutcome::OnRecord { session: Box::new(session), messages });
+    }
     let number = match session.may_begin_turn(now) {
         BeginVerdict::Begin(number) => number,
         BeginVerdict::Busy(turn) => return Ok(BeginTurnOutcome::Busy(turn)),
         BeginVerdict::Lapsed(deadline) => return Ok(BeginTurnOutcome::Lapsed(deadline)),
         BeginVerdict::Over(ended) => return Ok(BeginTurnOutcome::Over(ended)),
     };
-    let place = (number, session.messages);
-    session::append(db, &session, place, std::slice::from_ref(&request.message))?;
+    Agents::follow(db, &mut session)?;
     session.turns = number;
     session.state = SessionState::Active {
         turn: Some(TurnInFlight {
@@ -33,13 +37,58 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
             lease_until: request.lease_until,
         }),
     };
-    count(&mut session, 1, request.usage, now);
+    match session.profile.turns.writes {
+        Writes::AsItGoes => {
+            let place = (number, session.messages);
+            session::append(db, &session, place, std::slice::from_ref(&request.message))?;
+            count(&mut session, 1, request.usage, now);
+        }
+        Writes::WholeTurns => count(&mut session, 0, Usage::default(), now),
+    }
     write(db, &session)?;
     let history = session::last_messages(db, &session, request.history_max)?;
     Ok(BeginTurnOutcome::Begun { session: Box::new(session), number, history })
 }
 
+/// What the turn with this key added to the transcript. `None`: there is no such turn on record.
+fn on_record(
+    db: &Connection,
+    session: &Session,
+    key: Option<&str>,
+) -> Result<Option<Vec<Message>>> {
+    let Some(key) = key else { return Ok(None) };
+    let place: Option<(u32, u32)> = db
+        .prepare_cached(
+            "SELECT from_seq, messages FROM turn_keys
+             WHERE org_id = ?1 AND session_id = ?2 AND key = ?3",
+        )?
+        .query_row(params![session.org.as_str(), session.id.0.as_bytes().as_slice(), key], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    place.map(|place| session::messages_from(db, session, place)).transpose()
+}
+
+/// Puts a turn on record under its key, in the commit of its result.
+fn put_on_record(db: &Connection, session: &Session, request: &FinishTurnRequest) -> Result<()> {
+    let Some(key) = &request.key else { return Ok(()) };
+    db.prepare_cached(
+        "INSERT INTO turn_keys (org_id, session_id, key, turn, from_seq, messages)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        session.org.as_str(),
+        session.id.0.as_bytes().as_slice(),
+        key,
+        request.number,
+        session.messages,
+        request.messages.len(),
+    ])?;
+    Ok(())
+}
+
 fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<FinishTurnOutcome> {
+    let writer = db;
     let db = db.connection;
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(FinishTurnOutcome::NoSession);
@@ -53,24 +102,31 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
         FinishVerdict::Superseded => return Ok(FinishTurnOutcome::Superseded),
     }
     session::append(db, &session, (request.number, session.messages), &request.messages)?;
+    put_on_record(db, &session, request)?;
     session.state = SessionState::Active { turn: None };
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
-    bring_forward(db, &session)?;
+    match request.then_end {
+        Some(reason) => {
+            let end = EndRequest::asked(reason);
+            session::close(writer, &mut session, (reason, None), &end, now)?;
+        }
+        None => bring_forward(db, &session)?,
+    }
     Ok(FinishTurnOutcome::Recorded(Box::new(session)))
 }
 
 /// While a turn ran, the deadline index may have been put off to the end of its lease. It must
 /// never be later than the deadline.
 fn bring_forward(db: &Connection, session: &Session) -> Result<()> {
-    let Some(deadline) = session.deadline() else { return Ok(()) };
+    let Some(due_at) = session.due_at() else { return Ok(()) };
     db.prepare_cached(
         "UPDATE sessions SET due_at = ?3 WHERE org_id = ?1 AND session_id = ?2 AND due_at > ?3",
     )?
     .execute(params![
         session.org.as_str(),
         session.id.0.as_bytes().as_slice(),
-        deadline.at.as_millis(),
+        due_at.as_millis(),
     ])?;
     Ok(())
 }
@@ -89,7 +145,8 @@ fn write(db: &Connection, session: &Session) -> Result<()> {
         "UPDATE sessions SET
             last_activity = ?3, user_messages = ?4, total_messages = ?5, input_tokens = ?6,
             output_tokens = ?7, prompt_tokens = ?8, model_calls = ?9, estimated = ?10,
-            messages = ?11, turns = ?12, turn_number = ?13, turn_node = ?14, turn_until = ?15
+            messages = ?11, turns = ?12, turn_number = ?13, turn_node = ?14, turn_until = ?15,
+            agent_version = ?16
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -108,6 +165,7 @@ fn write(db: &Connection, session: &Session) -> Result<()> {
         turn.map(|turn| turn.number),
         turn.map(|turn| turn.node.as_str()),
         turn.map(|turn| turn.lease_until.as_millis()),
+        session.agent.version,
     ])?;
     Ok(())
 }

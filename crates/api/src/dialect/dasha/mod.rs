@@ -5,10 +5,22 @@
 //! says. Errors are RFC 9457 problem details.
 
 mod access;
+mod completion;
+mod end;
 mod error;
+mod find;
+mod limits;
+mod list;
+mod messages;
+mod open;
+mod show;
+mod view;
 mod wire;
 
-use axum::{Router, middleware, routing::any};
+use axum::{
+    Router, middleware,
+    routing::{any, get, post},
+};
 use epilogue_core::{
     Profile, Span,
     profile::{
@@ -49,9 +61,20 @@ pub const fn profile(ttl: Option<Span>) -> Profile {
     }
 }
 
+/// The chat sessions, C1 to C5.
+fn chats() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/chats", post(open::open).get(list::list))
+        .route("/api/v1/chats/{id}", get(show::show))
+        .route("/api/v1/chats/{id}/messages", post(messages::submit))
+        .route("/api/v1/chats/{id}/end", post(end::end))
+}
+
 /// The dialect's routes, with their state, ready to be merged. They own everything below `/api/v1`.
 pub fn router(api: &Api) -> Router {
     Router::new()
+        .merge(chats())
+        .route("/api/v1/text-chat/completion", post(completion::complete))
         .route("/api/v1/{*rest}", any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)
         .layer(middleware::from_fn_with_state(api.clone(), error::render))

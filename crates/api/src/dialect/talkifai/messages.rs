@@ -1,7 +1,7 @@
 //! `POST /v1/chat/sessions/{conversation_id}/messages`
 
 use axum::{body::Body, extract::State, response::Response};
-use epilogue_engine::session::{TurnError, TurnRequest, WhenBusy};
+use epilogue_engine::session::{TurnError, TurnExtras, TurnRequest, WhenBusy};
 
 use super::{error::Error, holder::Holder, limit::limited, stream, wire};
 use crate::{Api, CallerGone, body, rate::Subject};
@@ -35,14 +35,15 @@ async fn answer(
         session: holder.claims.sid,
         message,
         when_busy: WhenBusy::Wait,
+        extras: TurnExtras::default(),
     };
     // Who hangs up while it waits in line is forgotten.
     let taken = gone.unless(api.engine().turn(request)).await.unwrap_or(Err(TurnError::Busy));
     match taken {
         Ok(turn) => Ok(stream::of(turn, api.engine().clock().clone())),
-        Err(TurnError::NoSession | TurnError::Over(_) | TurnError::Lapsed(_)) => {
-            Err(Error::NoSession)
-        }
+        Err(
+            TurnError::NoSession | TurnError::Over(_) | TurnError::Lapsed(_) | TurnError::NoAgent,
+        ) => Err(Error::NoSession),
         Err(TurnError::Busy | TurnError::Overrun) => Err(Error::Busy),
         Err(TurnError::Engine(error)) => Err(error.into()),
     }

@@ -10,7 +10,7 @@ use epilogue_core::{
 };
 use epilogue_engine::{
     records::{CredentialKind, Role},
-    session::{OpenError, OpenSession, Opened},
+    session::{OpenError, OpenSession, Opened, Origin},
 };
 use http::{HeaderMap, HeaderName};
 
@@ -27,6 +27,9 @@ const IDLE_TIMEOUT: Span = Span::from_secs(1800);
 
 /// How often another name is drawn when one is taken.
 const NAMES_MAX: u32 = 4;
+
+/// When a client is asked to come back whose organization has as many sessions open as it may.
+const TOO_MANY_OPEN_RETRY: Span = Span::from_secs(60);
 
 /// How much of an agent's id, and of a key's public name, goes into a session's name.
 const NAME_PART_CHARS_MAX: usize = 8;
@@ -94,6 +97,7 @@ async fn create(api: &Api, caller: &Caller, request: CreateSession) -> Result<Cr
             person: request.person.clone(),
             metadata: request.metadata.clone(),
             variables: BTreeMap::new(),
+            origin: Origin::default(),
         };
         match api.engine().open(draft).await {
             Ok(opened) => return created(api, caller, opened),
@@ -101,6 +105,13 @@ async fn create(api: &Api, caller: &Caller, request: CreateSession) -> Result<Cr
             Err(OpenError::NoAgent) => return Err(Error::NoAgent(agent_id.to_string())),
             Err(OpenError::WrongKind) => return Err(Error::NotTextAgent),
             Err(OpenError::InsufficientCredits { .. }) => return Err(Error::InsufficientCredits),
+            Err(OpenError::TooManyOpen) => {
+                return Err(Error::RateLimited { retry_after: TOO_MANY_OPEN_RETRY });
+            }
+            // Sessions of this API belong to no endpoint.
+            Err(error @ OpenError::EndpointTaken(_)) => {
+                return Err(Error::Internal(Box::new(error)));
+            }
             Err(OpenError::Engine(error)) => return Err(Error::at_open(error)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use epilogue_core::{Session, agent::AgentKind};
-use epilogue_engine::session::{OpenError, OpenSession, Opened};
+use epilogue_engine::session::{OpenError, OpenSession, Opened, Origin};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -118,6 +118,7 @@ fn request(api: &Api, acting: &Acting, body: OpenBody) -> Result<OpenSession, Pr
         person: body.person.as_deref().map(super::person).transpose()?,
         metadata: if body.metadata.is_empty() { Value::Null } else { body.metadata.into() },
         variables: body.variables,
+        origin: Origin::default(),
     })
 }
 
@@ -159,6 +160,12 @@ fn problem(error: OpenError) -> Problem {
         OpenError::NameTaken => {
             Problem::new(Kind::NameTaken, "There is a session of that name; look it up by it.")
         }
+        OpenError::TooManyOpen => Problem::new(
+            Kind::TooManyWaiting,
+            "The organization has as many sessions open as it may; end some first.",
+        ),
+        // Sessions of this API belong to no endpoint.
+        error @ OpenError::EndpointTaken(_) => Problem::internal(&error),
         OpenError::Engine(error) => error.into(),
     }
 }

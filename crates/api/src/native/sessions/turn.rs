@@ -9,7 +9,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use epilogue_engine::session::{TurnError, TurnEvent, TurnRequest, WhenBusy};
+use epilogue_engine::session::{TurnError, TurnEvent, TurnExtras, TurnRequest, WhenBusy};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio_stream::wrappers::ReceiverStream;
@@ -174,6 +174,7 @@ pub(super) async fn take_turn(
             WhenBusyWord::Reject => WhenBusy::Reject,
             WhenBusyWord::Interrupt => WhenBusy::Interrupt,
         },
+        extras: TurnExtras::default(),
     };
     // Who hangs up while it waits in line is forgotten.
     let taken = gone.unless(api.engine().turn(request)).await.unwrap_or(Err(TurnError::Busy));
@@ -201,6 +202,10 @@ fn problem(error: TurnError) -> Problem {
         TurnError::Overrun => Problem::new(
             Kind::TooManyWaiting,
             "Too many messages wait, or this one did for too long.",
+        ),
+        TurnError::NoAgent => Problem::new(
+            Kind::WrongState,
+            "The session's agent is gone, or is no longer one that writes.",
         ),
         TurnError::Engine(error) => error.into(),
     }

@@ -27,7 +27,8 @@ use epilogue_engine::{
     memory::EmbeddedMemory,
     records::{EndReceipt, Organization, SessionName},
     session::{
-        OpenError, OpenSession, Opened, TurnError, TurnEvent, TurnRequest, TurnStream, WhenBusy,
+        OpenError, OpenSession, Opened, TurnError, TurnEvent, TurnExtras, TurnRequest, TurnStream,
+        WhenBusy,
     },
     tool::Toolbox,
     webhook::egress::Egress,
@@ -67,7 +68,13 @@ pub fn stranger() -> OrgId {
 
 /// A message that waits for its turn.
 pub fn request(session: SessionId, message: &str) -> TurnRequest {
-    TurnRequest { org: org(), session, message: message.to_owned(), when_busy: WhenBusy::Wait }
+    TurnRequest {
+        org: org(),
+        session,
+        message: message.to_owned(),
+        when_busy: WhenBusy::Wait,
+        extras: TurnExtras::default(),
+    }
 }
 
 /// A watchdog, not a measurement: what hangs fails instead.
@@ -262,6 +269,7 @@ impl TestEngine {
             person: None,
             metadata: Value::Null,
             variables: std::collections::BTreeMap::new(),
+            origin: epilogue_engine::session::Origin::default(),
         }
     }
 
@@ -408,6 +416,7 @@ fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {
                 id,
                 metered: setup.credits.is_some(),
                 grace: setup.grace,
+                open_max: 0,
             },
             opening_credits: setup.credits,
             agents: agents.clone(),

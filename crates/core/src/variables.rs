@@ -1,0 +1,106 @@
+//! Prompt variables: a session's bag, a turn's overrides, and what the server says and nobody else.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::session::Context;
+
+/// The variables of one turn: the session's, then the bag, then `overrides`, then what is reserved.
+/// A reserved name belongs to the server however it is spelt: whoever else gives it is not heard.
+pub fn effective(context: &Context, overrides: &Map<String, Value>) -> BTreeMap<String, String> {
+    let mut variables = context.variables.clone();
+    let given = context.bag.iter().chain(overrides);
+    for (name, value) in given.filter(|(name, _)| !is_reserved(context, name)) {
+        variables.insert(name.clone(), text(value));
+    }
+    variables.extend(context.reserved.clone());
+    variables
+}
+
+fn is_reserved(context: &Context, name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    context.reserved.keys().any(|reserved| reserved.to_lowercase() == name)
+}
+
+/// A value as it stands in a prompt: text as it is, nothing for null, JSON for the rest.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// How many levels of arrays and objects a value has; a plain one has none.
+pub fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+impl Context {
+    /// The bag as others are shown it: what is reserved stands in it, in the server's words.
+    pub fn shown_bag(&self) -> Map<String, Value> {
+        let given = self.bag.iter().filter(|(name, _)| !is_reserved(self, name));
+        let given = given.map(|(name, value)| (name.clone(), value.clone()));
+        let reserved =
+            self.reserved.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+        given.chain(reserved).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn members(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    fn context() -> Context {
+        Context {
+            bag: members(
+                json!({ "name": "Ann", "n": 1, "list": [1, "a"], "CHANNEL": "mine", "no": null }),
+            ),
+            reserved: [("channel".to_owned(), "web".to_owned())].into(),
+            ..Context::default()
+        }
+    }
+
+    #[test]
+    fn a_turns_overrides_lie_over_the_bag_and_reserved_names_over_both() {
+        let overrides =
+            json!({ "name": "Bob", "Channel": "forged", " channel ": "forged", "x": true });
+        let effective = effective(&context(), &members(overrides));
+        let expected = [
+            ("channel", "web"),
+            ("list", r#"[1,"a"]"#),
+            ("n", "1"),
+            ("name", "Bob"),
+            ("no", ""),
+            ("x", "true"),
+        ];
+        assert_eq!(effective, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+
+    #[test]
+    fn the_bag_is_shown_with_what_is_reserved() {
+        let shown = Value::Object(context().shown_bag());
+        let expected =
+            json!({ "name": "Ann", "n": 1, "list": [1, "a"], "no": null, "channel": "web" });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn depth_counts_levels() {
+        for (value, levels) in [(json!(1), 0), (json!({}), 1), (json!({ "a": [1, { "b": 1 }] }), 3)]
+        {
+            assert_eq!(depth(&value), levels, "{value}");
+        }
+    }
+}

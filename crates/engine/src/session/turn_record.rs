@@ -1,0 +1,108 @@
+//! The end of a turn: what of it is written down, and whether the session ends with it.
+
+use epilogue_core::{
+    EndReason, Message, MicroCredits, Session, Span, Usage,
+    agent::OnCreditsExhausted,
+    ledger::{self, Account},
+    profile::{AgentFinish, Writes},
+};
+use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
+
+use super::{TurnFailure, TurnRecord, turn_run::TurnRun};
+
+/// How often writing down a finished turn is tried when the store is overloaded.
+const FINISH_ATTEMPTS: u32 = 5;
+
+impl TurnRun {
+    /// Writes the turn down: cut or whole where the session writes as it goes, whole or not at all
+    /// where it writes whole turns. With a turn that is its last, the session ends in one commit.
+    pub(super) async fn record(&mut self, complete: bool) -> Result<TurnRecord, TurnFailure> {
+        let whole = self.session.profile.turns.writes == Writes::WholeTurns;
+        if whole && !complete {
+            self.added.clear();
+            self.usage = Usage::default();
+        }
+        let then_end = if complete { self.reason_to_end().await } else { None };
+        let request = FinishTurnRequest {
+            org: self.session.org.clone(),
+            session: self.session.id,
+            number: self.number,
+            messages: std::mem::take(&mut self.added),
+            usage: self.usage,
+            activity: std::mem::take(&mut self.activity),
+            key: self.extras.key.take().filter(|_| complete),
+            then_end,
+        };
+        let mut wait = Span::from_millis(20);
+        for _ in 0..FINISH_ATTEMPTS {
+            match self.engine.store().finish_turn(request.clone(), self.engine.now()).await {
+                Ok(FinishTurnOutcome::Recorded(session)) => {
+                    return Ok(self.recorded(*session, request));
+                }
+                Ok(FinishTurnOutcome::Fenced(_)) => return Err(TurnFailure::SessionEnded),
+                Ok(FinishTurnOutcome::Superseded | FinishTurnOutcome::NoSession) => {
+                    return Err(TurnFailure::Store);
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, session = %self.session.id, "a turn was not recorded");
+                }
+            }
+            self.engine.clock().sleep(wait).await;
+            wait = Span::from_millis(wait.as_millis() * 4);
+        }
+        Err(TurnFailure::Store)
+    }
+
+    /// What was written, numbered as it is in the transcript.
+    fn recorded(&self, session: Session, request: FinishTurnRequest) -> TurnRecord {
+        if let Some(ended) = session.ended() {
+            self.engine.has_ended(&session, ended);
+        }
+        let count = u32::try_from(request.messages.len()).unwrap_or(u32::MAX);
+        let numbered = request.messages.into_iter().zip(session.messages.saturating_sub(count)..);
+        let turn = request.number;
+        let messages = numbered.map(|(body, seq)| Message { seq, turn, body }).collect();
+        TurnRecord { session, messages }
+    }
+
+    /// Why the session is over after this turn, if it is and the API leaves that to the server.
+    async fn reason_to_end(&mut self) -> Option<EndReason> {
+        if self.credits_are_out().await {
+            return Some(EndReason::CreditsExhausted);
+        }
+        let ends = self.session.profile.agent_finish == AgentFinish::EndsSession;
+        (self.finish && ends).then_some(EndReason::AgentFinish).or(self.extras.then_end)
+    }
+
+    /// Whether the conversation must end because it can no longer be paid for.
+    ///
+    /// A store that does not answer ends nobody's conversation: that is logged, and asked again
+    /// after the next turn.
+    async fn credits_are_out(&mut self) -> bool {
+        self.look_at_credits().await.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, session = %self.session.id, "the credits could not be looked at");
+            false
+        })
+    }
+
+    async fn look_at_credits(&mut self) -> crate::Result<bool> {
+        if self.agent.on_credits_exhausted != OnCreditsExhausted::End || self.agent.price.is_free()
+        {
+            return Ok(false);
+        }
+        let org = &self.session.org;
+        let organization = self.engine.store().organization(org).await?;
+        let Some(organization) = organization.filter(|organization| organization.metered) else {
+            return Ok(false);
+        };
+        let balance = self.engine.store().balance(org, Account::Balance).await?;
+        let lasted = self.session.lasted(self.engine.now());
+        // What this turn used is not written down yet.
+        let used = self.session.usage.plus(self.usage);
+        let owed = self.agent.price.cost(&used, lasted);
+        let left = balance + self.session.held - owed;
+        Ok(!ledger::may_open(left, MicroCredits::ZERO, organization.grace))
+    }
+}
