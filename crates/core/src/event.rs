@@ -30,8 +30,31 @@ pub struct Activity {
 }
 
 impl Activity {
+    /// A session was opened.
+    pub fn session_opened(session: &Session) -> Self {
+        Self {
+            id: format!("session.opened:{}", session.id.0.simple()),
+            at: session.opened_at,
+            kind: "session.opened".into(),
+            session: Some(session.id),
+            agent: Some(session.agent.id.clone()),
+            by: None,
+            detail: json!({ "channel": session.channel }),
+        }
+    }
+
     /// A session ended.
     pub fn session_ended(session: &Session, ended: &Ended, request: &EndRequest) -> Self {
+        let mut detail = json!({
+            "reason": ended.reason,
+            "caused_by": ended.reason.caused_by(),
+            "deadline": ended.deadline,
+            "cost": ended.cost.to_string(),
+            "note": request.note,
+        });
+        if let Some(channel) = &session.channel {
+            detail["channel"] = json!(channel);
+        }
         Self {
             id: format!("session.ended:{}", session.id.0.simple()),
             at: ended.at,
@@ -39,13 +62,7 @@ impl Activity {
             session: Some(session.id),
             agent: Some(session.agent.id.clone()),
             by: request.by.clone(),
-            detail: json!({
-                "reason": ended.reason,
-                "caused_by": ended.reason.caused_by(),
-                "deadline": ended.deadline,
-                "cost": ended.cost.to_string(),
-                "note": request.note,
-            }),
+            detail,
         }
     }
 

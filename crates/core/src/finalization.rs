@@ -65,7 +65,6 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         StepKind::RecordResult if !profile.searchable => {
             NotOwed("this API has no search of conversations")
         }
-        StepKind::RecordResult => store(),
         StepKind::NotifyEnded if profile.notify_ended == NotifyEnded::Never => {
             NotOwed("this API has no such event")
         }
@@ -77,7 +76,7 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
             None => NotOwed("the agent has no webhook"),
         },
         StepKind::Purge if keeps_transcript(session, agent) => NotOwed("the transcript is kept"),
-        StepKind::Purge => store(),
+        StepKind::RecordResult | StepKind::Purge => store(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{agent::Agent, time::Span};
 
 /// The behaviour of one session. Wording is the dialect's; behaviour is here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Profile {
     /// How long nothing may happen before the session ends by itself. `None`: for ever.
     pub idle_timeout: Option<Span>,

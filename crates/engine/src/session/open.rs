@@ -71,6 +71,9 @@ pub enum OpenError {
     /// The organization has no such agent.
     #[error("no such agent")]
     NoAgent,
+    /// The agent takes no new conversations.
+    #[error("the agent is disabled")]
+    Disabled,
     /// The agent cannot do what the API is for.
     #[error("the agent is of another kind")]
     WrongKind,
@@ -108,6 +111,9 @@ impl Engine {
         }
         let found = self.store().agent(&request.org, &request.agent).await?;
         let (version, agent) = found.ok_or(OpenError::NoAgent)?;
+        if !agent.enabled {
+            return Err(OpenError::Disabled);
+        }
         if agent.kind != request.kind {
             return Err(OpenError::WrongKind);
         }

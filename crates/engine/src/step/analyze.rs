@@ -52,7 +52,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
             Err(error) => failures.push((form, error)),
         }
     }
-    conclude(cx, products, failures)
+    conclude(cx, products, &failures)
 }
 
 fn filled_in(cx: &StepContext<'_>, form: &Form, values: Value) -> Product {
@@ -63,7 +63,7 @@ fn filled_in(cx: &StepContext<'_>, form: &Form, values: Value) -> Product {
 fn conclude(
     cx: &StepContext<'_>,
     mut products: Vec<Product>,
-    failures: Vec<(&Form, StepError)>,
+    failures: &[(&Form, StepError)],
 ) -> Result<StepDone, StepError> {
     let done = format!("{} forms filled in", products.len());
     let why: Vec<_> =
@@ -85,7 +85,7 @@ fn conclude(
     });
     let retry_after = first.retry_after;
     let detail = why.join("; ");
-    Err(StepError { products, policy, retry_after, fatal, ..StepError::again(detail) })
+    Err(StepError { fatal, retry_after, products, policy, ..StepError::again(detail) })
 }
 
 /// The end of what was said, as JSON, so that no words can pass for ours.
