@@ -13,6 +13,8 @@ use super::NOW;
 pub const AGENT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
 /// Acme's text agent without greeting, webhook or price.
 pub const QUIET_AGENT: &str = "0c0ffee0-0000-4000-8000-000000000001";
+/// Acme's agent that says goodbye, looks things up, and speaks of its variables.
+pub const CHAT_AGENT: &str = "c4a70000-0000-4000-8000-000000000004";
 /// Acme's agent that does not chat.
 pub const AVATAR: &str = "7d1f0a52-8f0e-4a56-9f0a-0a1d5ad0c001";
 /// The other organization's agent.
@@ -38,7 +40,7 @@ pub const WEBHOOK_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// Everyone.
 pub fn organizations() -> Vec<OrganizationConfig> {
-    let acme = vec![agent(), quiet_agent(), avatar()];
+    let acme = vec![agent(), quiet_agent(), avatar(), chat_agent()];
     let mut acme = organization("org_acme", acme, MicroCredits(100_000_000));
     let read = Credential { role: Role::Read, ..key("org_acme", READ_KEY, "key_read") };
     let expires_at = Some(NOW + epilogue_core::Span::from_secs(24 * 3600));
@@ -105,6 +107,30 @@ fn agent() -> Agent {
         "price": { "per_1k_tokens": "0.01" },
         "model": { "provider": "scripted", "name": "gpt-4o-mini", "script": script },
         "webhook": { "url": "https://hooks.example.test/ended", "secret": WEBHOOK_SECRET },
+    }))
+}
+
+/// An agent for chats that are answered whole.
+pub fn chat_agent() -> Agent {
+    let script = json!([
+        { "when": "goodbye", "tool": { "name": "finishTheConversation" } },
+        { "when": "so long", "tool": { "name": "endConversation" } },
+        { "when": "look it up", "tool": { "name": "web_search", "arguments": "{\"q\":1}" }, "reply": "I found it." },
+        { "when": "for ever", "reply": "One two three", "word_delay_ms": 3_600_000 },
+        { "when": "slowly", "reply": "One two three", "word_delay_ms": 10_000 },
+        { "reply": "You said: {{message}}" },
+    ]);
+    read(json!({
+        "id": CHAT_AGENT,
+        "name": "Chat Bot",
+        "prompt": "{{name}} via {{channel}} at {{sip_endpoint}}: {{data}}",
+        "greeting": "Nobody hears this.",
+        "farewell": "Take care!",
+        "idle_timeout_s": 7,
+        "price": { "per_1k_tokens": "0.01" },
+        "model": { "provider": "scripted", "name": "gpt-4o-mini", "script": script },
+        "webhook": { "url": "https://hooks.example.test/ended", "secret": WEBHOOK_SECRET },
+        "analysis": [{ "name": "qa", "labels": [{ "name": "resolved", "type": "boolean" }] }],
     }))
 }
 

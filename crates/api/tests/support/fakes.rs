@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use epilogue_core::{Role, SessionId, Span};
+use epilogue_core::{Role, SessionId, Span, message::ToolCall};
 use epilogue_engine::{
     clock::SharedClock,
     llm::{LanguageModel, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted},
@@ -12,26 +12,52 @@ use epilogue_engine::{
 };
 use futures::{StreamExt as _, stream};
 
-/// The scripted model, which on demand fails before or within its answer.
-pub struct FakeModel(Scripted);
+/// The scripted model, which notes what it is asked, and on demand fails before or within its answer.
+pub struct FakeModel {
+    clock: SharedClock,
+    scripted: Scripted,
+    asked: Mutex<Vec<ModelRequest>>,
+}
 
 impl FakeModel {
     pub fn new(clock: SharedClock) -> Self {
-        Self(Scripted::new(clock))
+        Self { scripted: Scripted::new(clock.clone()), clock, asked: Mutex::default() }
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self) -> Vec<ModelRequest> {
+        locked(&self.asked).clone()
     }
 }
 
 #[async_trait]
 impl LanguageModel for FakeModel {
     async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
+        locked(&self.asked).push(request.clone());
         let said = request.messages.iter().rfind(|message| message.body.role == Role::User);
         match said.map_or("", |message| message.body.content.as_str()) {
+            "time out" => Err(ModelError::Timeout { seconds: 30 }),
+            "misconfigured" => Err(ModelError::Configuration("no address".into())),
             "fail" => Err(ModelError::Unreachable("the provider's own words".into())),
+            "slow goodbye" => {
+                let clock = self.clock.clone();
+                let call = ToolCall {
+                    id: "call_0".into(),
+                    name: "finishTheConversation".into(),
+                    arguments: "{}".into(),
+                };
+                let late = async move {
+                    clock.sleep(Span::from_secs(10)).await;
+                    Ok(ModelEvent::ToolCall(call))
+                };
+                let end = async { Ok(ModelEvent::End { usage: None }) };
+                Ok(stream::once(late).chain(stream::once(end)).boxed())
+            }
             "break off" => {
                 let text = Ok(ModelEvent::Text("Half a ".into()));
                 Ok(stream::iter([text, Err(ModelError::Incomplete)]).boxed())
             }
-            _ => self.0.stream(request).await,
+            _ => self.scripted.stream(request).await,
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct Fixture {
     pub engine: Engine,
     pub router: Router,
     pub webhooks: Arc<FakeWebhooks>,
+    pub models: Arc<FakeModel>,
+    pub storage: Arc<dyn Storage>,
     folder: Arc<TempDir>,
 }
 
@@ -91,12 +93,14 @@ impl Fixture {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         storage.apply_config(organizations(), NOW).await.expect("configured");
         let webhooks = Arc::new(FakeWebhooks::default());
-        let parts = parts(storage, &clock, webhooks.clone(), &setup);
+        let models = Arc::new(FakeModel::new(Arc::new(clock.clone())));
+        let outside = (models.clone(), webhooks.clone());
+        let parts = parts(storage.clone(), &clock, outside, &setup);
         let engine = Engine::new(parts);
         let tokens = SessionTokens::new(&TOKEN_SECRET.into());
         let api = Api::new(engine.clone(), tokens, setup.settings);
-        let router = epilogue_api::dialect::talkifai::router(&api);
-        Self { clock, engine, router, webhooks, folder }
+        let router = epilogue_api::router(&api);
+        Self { clock, engine, router, webhooks, models, storage, folder }
     }
 
     /// The database, for tests that break it.
@@ -128,7 +132,7 @@ impl Fixture {
 fn parts(
     storage: Arc<dyn Storage>,
     clock: &SimClock,
-    webhooks: Arc<FakeWebhooks>,
+    (models, webhooks): (Arc<FakeModel>, Arc<FakeWebhooks>),
     setup: &Setup,
 ) -> Parts {
     let shared: epilogue_engine::clock::SharedClock = Arc::new(clock.clone());
@@ -137,7 +141,7 @@ fn parts(
         storage,
         ids: Arc::new(Ids::seeded(setup.seed)),
         node: "node".into(),
-        models: Arc::new(FakeModel::new(shared.clone())),
+        models,
         tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
         webhooks,
         media: Arc::new(NoMedia),

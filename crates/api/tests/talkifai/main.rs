@@ -1,5 +1,6 @@
 //! The TalkifAI dialect, driven in process. Test names say which row of the contract they hold.
 
+#[allow(dead_code, reason = "what the tests of one API do not use, those of another do")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -20,7 +20,8 @@ async fn a_model_that_fails_before_its_first_token_costs_nothing_and_can_be_aske
     let app = TestEngine::start().await;
     app.model().by_rule(|_| Err(ModelError::Timeout { seconds: 30 }));
     let id = app.open().await;
-    assert_eq!(app.say(id, "hello").await, [MODEL_FAILED]);
+    let timed_out = TurnEvent::Failed(TurnFailure::ModelTimeout);
+    assert_eq!(app.say(id, "hello").await, [timed_out]);
     let used = app.session(id).await.usage;
     assert_eq!((used.output_tokens, used.model_calls, used.estimated), (0, 0, false));
     app.model().answers([vec![text("Hello."), end()]]);

@@ -22,6 +22,7 @@ pub mod audit;
 pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
+pub mod endpoints;
 pub mod ends;
 pub mod fixture;
 pub mod histories;
@@ -39,6 +40,7 @@ pub mod steps;
 mod suite;
 pub mod tenants;
 pub mod turns;
+pub mod whole_turns;
 
 mod prelude {
     //! The traits, for their methods.

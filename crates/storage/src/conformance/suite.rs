@@ -174,6 +174,33 @@ macro_rules! conformance_suite {
                 of_many_grants_of_one_occasion_one_counts,
                 settlements_at_once_add_up,
             }
+            endpoints {
+                an_endpoint_has_one_live_session,
+                an_endpoint_is_told_apart_by_dialect_channel_and_key,
+                an_endpoint_is_free_after_the_end,
+                an_endpoint_that_is_taken_comes_before_credits_and_bounds,
+                another_organizations_endpoint_is_another,
+                of_many_opens_of_one_endpoint_one_succeeds,
+                an_organization_holds_as_many_open_as_it_may,
+                of_many_opens_as_many_succeed_as_may,
+                the_list_by_activity_shows_the_latest_active_first,
+                each_filter_restricts_the_list_by_activity,
+                another_organizations_activity_is_in_no_list,
+            }
+            whole_turns {
+                a_whole_turn_is_written_when_it_is_finished,
+                a_whole_turn_that_fails_leaves_nothing,
+                a_turn_is_found_by_its_key_with_the_same_messages,
+                a_key_is_found_after_the_end_and_before_it_is_looked_at,
+                the_key_of_a_turn_that_failed_is_free,
+                a_fenced_turn_puts_no_key_on_record,
+                a_key_belongs_to_its_session_and_organization,
+                a_last_turn_ends_its_session_in_one_decision,
+                a_session_that_lives_on_is_revived_by_a_turn,
+                a_live_session_follows_its_agent_to_its_end,
+                a_purge_leaves_a_key_its_place_and_an_endpoint_nothing,
+                a_keyed_turn_and_an_end_leave_both_or_neither,
+            }
             histories {
                 the_store_does_what_the_model_does,
             }
@@ -206,10 +233,11 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 16] = [
+    const FILES: [&str; 18] = [
         include_str!("deadlines.rs"),
         include_str!("deliveries.rs"),
         include_str!("directory.rs"),
+        include_str!("endpoints.rs"),
         include_str!("ends.rs"),
         include_str!("leases.rs"),
         include_str!("ledger.rs"),
@@ -223,6 +251,7 @@ mod tests {
         include_str!("steps.rs"),
         include_str!("tenants.rs"),
         include_str!("turns.rs"),
+        include_str!("whole_turns.rs"),
     ];
 
     #[test]

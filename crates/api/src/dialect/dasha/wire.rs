@@ -53,7 +53,8 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let path = if path == "." { "$".to_owned() } else { path };
+        let whole = matches!(&*path, "." | "?");
+        let path = if whole { "$".to_owned() } else { path };
         Problem::field(path, error.inner().to_string())
     })?;
     json.end().map_err(|error| Problem::field("$", error.to_string()))?;
