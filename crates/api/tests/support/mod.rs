@@ -38,6 +38,8 @@ pub struct Setup {
     pub settings: Settings,
     pub limits: Limits,
     pub seed: u64,
+    /// Whether tools may be at private addresses.
+    pub private_tools: bool,
 }
 
 impl Default for Setup {
@@ -53,7 +55,7 @@ impl Default for Setup {
             ends_per_minute: 60,
             operator: None,
         };
-        Self { settings, limits: Limits::default(), seed: 7 }
+        Self { settings, limits: Limits::default(), seed: 7, private_tools: false }
     }
 }
 
@@ -142,7 +144,7 @@ fn parts(
         ids: Arc::new(Ids::seeded(setup.seed)),
         node: "node".into(),
         models,
-        tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
+        tools: Toolbox::new(Egress::new(setup.private_tools).expect("a client"), shared.clone()),
         webhooks,
         media: Arc::new(NoMedia),
         wording: Arc::new(Dialects),

@@ -93,6 +93,7 @@ fn kind((kind, failed, ..): &Words) -> ActivityKind {
 }
 
 /// One entry.
+#[expect(clippy::struct_field_names, reason = "the published names")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event {
@@ -110,6 +111,7 @@ pub(super) struct Event {
 }
 
 /// How the entries are spread.
+#[expect(clippy::struct_field_names, reason = "the published names")]
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Aggregations {

@@ -70,6 +70,7 @@ impl Base {
 }
 
 /// A conversation that ended as conversations do.
+#[expect(clippy::struct_field_names, reason = "the published names")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Completed {

@@ -134,6 +134,7 @@ pub(super) struct CallResult {
 }
 
 /// How the results are spread.
+#[expect(clippy::struct_field_names, reason = "the published names")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Aggregations {
@@ -338,6 +339,7 @@ async fn call_result(api: &Api, org: &OrgId, hit: ResultHit) -> Result<CallResul
 }
 
 /// One conversation in short.
+#[expect(clippy::struct_field_names, reason = "the published names")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Call {

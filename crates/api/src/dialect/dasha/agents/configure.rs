@@ -4,11 +4,12 @@
 use epilogue_core::{
     Agent, AgentId, Price,
     agent::{
-        AgentKind, ChosenBy, HookMethod, ModelProvider, ModelSpec, SecretRef, TOOL_RETRIES_MAX,
-        ToolMethod, ToolSpec,
+        AgentKind, ChosenBy, HookMethod, ModelProvider, ModelSpec, OnCreditsExhausted, SecretRef,
+        TOOL_RETRIES_MAX, ToolMethod, ToolSpec,
     },
     analysis::{Form, Label, LabelKind},
 };
+use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -86,8 +87,8 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
             keep_transcript: true,
             model,
             price: Price::default(),
-            hold: Default::default(),
-            on_credits_exhausted: Default::default(),
+            hold: Decimal::ZERO,
+            on_credits_exhausted: OnCreditsExhausted::default(),
             webhook: config.member("resultWebhook", hook::optional)?,
             analysis,
             may_finish: true,
@@ -98,10 +99,8 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
 
 fn llm(part: Part<'_>) -> Result<(ModelSpec, String), Problem> {
     part.object()?;
-    let endpoint = part.member("endpoint", |part| match part.is_empty() {
-        true => Ok(None),
-        false => part.url().map(Some),
-    })?;
+    let endpoint = part
+        .member("endpoint", |part| if part.is_empty() { Ok(None) } else { part.url().map(Some) })?;
     let vendor = part.member("vendor", |part| word(&part))?;
     let key = part.member("apiKey", |part| part.text())?.filter(|key| !key.is_empty());
     let (temperature, max_tokens, trailing) = part.member("options", |options| {

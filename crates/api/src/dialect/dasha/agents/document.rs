@@ -80,7 +80,7 @@ fn unmask_at(
     match value {
         Value::String(text) if secret && text == MASK => match stored {
             Some(Value::String(known)) => {
-                *text = known.clone();
+                text.clone_from(known);
                 Ok(())
             }
             _ => Err(Problem::field(path, "is the mask of a secret, and there is none stored")),

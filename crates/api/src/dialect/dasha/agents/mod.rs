@@ -85,7 +85,7 @@ async fn create(
     document::unmask(&mut document, &Map::new())?;
     let id = new_id(&api);
     let write = write(&caller, id.clone(), document, AgentChange::Create)?;
-    written(api.engine().write_agent(&caller.org, write).await?)?;
+    written(&api.engine().write_agent(&caller.org, write).await?)?;
     let record = find(&api, &caller.org, &id).await?;
     Ok(created(&id, document::shown(&caller.org, &record)))
 }
@@ -115,7 +115,7 @@ fn write(
 }
 
 /// `false`: somebody else wrote in between.
-fn written(outcome: WriteAgentOutcome) -> Result<bool, Problem> {
+fn written(outcome: &WriteAgentOutcome) -> Result<bool, Problem> {
     match outcome {
         WriteAgentOutcome::Written(_) => Ok(true),
         WriteAgentOutcome::Changed => Ok(false),
@@ -157,7 +157,7 @@ async fn change(
         document::unmask(&mut document, stored)?;
         let follow = AgentChange::Follow(record.version.version);
         let write = write(&caller, named.0.clone(), document, follow)?;
-        if written(api.engine().write_agent(&caller.org, write).await?)? {
+        if written(&api.engine().write_agent(&caller.org, write).await?)? {
             let record = find(&api, &caller.org, &named.0).await?;
             return Ok(Json(document::shown(&caller.org, &record)));
         }
@@ -194,7 +194,7 @@ async fn duplicate(
     document.remove("inboundSipConfig");
     let id = new_id(&api);
     let write = write(&caller, id.clone(), document, AgentChange::CloneOf(named.0))?;
-    written(api.engine().write_agent(&caller.org, write).await?)?;
+    written(&api.engine().write_agent(&caller.org, write).await?)?;
     Ok(created(&id, json!({ "agentId": id })))
 }
 
