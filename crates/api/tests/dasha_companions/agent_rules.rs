@@ -34,9 +34,12 @@ async fn names_descriptions_and_data_have_limits() {
     for wrong in [json!(null), json!("v1")] {
         refused(&fixture, "/config", wrong, "config").await;
     }
-    let long = json!({ "notes": "x".repeat(255 * 1024) });
-    let answer = fixture.send(post("/agents", &with("/config/more", long))).await;
-    problem(&answer, 413);
+    let bytes = serde_json::to_string(&with("/config/more", json!(""))).expect("JSON").len();
+    // `isEnabled` is added to it.
+    let fits = 192 * 1024 - bytes - r#","isEnabled":true"#.len();
+    taken(&fixture, "/config/more", json!("x".repeat(fits))).await;
+    let longer = with("/config/more", json!("x".repeat(fits + 1)));
+    problem(&fixture.send(post("/agents", &longer)).await, 413);
 }
 
 #[tokio::test]

@@ -166,6 +166,7 @@ async fn section_4_the_audit_entry_has_reason_channel_and_note_and_the_webhook_h
     let fixture = Fixture::start().await;
     let agent = fixture.make(document()).await;
     let chat = fixture.talk(&agent, &["hello"]).await;
+    fixture.clock.advance(Span::from_secs(1));
     let path = format!("/chats/{chat}/end");
     let note = json!({ "note": "The caller said \"enough\"." });
     fixture.ask(http::Method::POST, &path, note).await;

@@ -23,7 +23,7 @@ pub const NAME_CHARS_MAX: usize = 100;
 /// The longest description, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 4_000;
 /// The longest prompt, in characters.
-pub const PROMPT_CHARS_MAX: usize = 200_000;
+pub const PROMPT_CHARS_MAX: usize = 100_000;
 /// How many tools an agent may have.
 pub const TOOLS_MAX: usize = 128;
 /// How many analysis forms an agent may have.

@@ -28,7 +28,7 @@ use super::{
 use crate::{Api, auth::Caller};
 
 /// The longest document, in bytes of JSON.
-pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+pub const DOCUMENT_BYTES_MAX: usize = 192 * 1024;
 /// How many agents a list has unless the client says.
 pub const TAKE_DEFAULT: u32 = 1_000;
 /// How many it has at the most.
