@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    AgentId, Dialect, EndOutcome, EndReason, EndRequest, Message, MicroCredits, OrgId, Person,
-    Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    AgentId, Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, MicroCredits, OrgId,
+    Person, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
 };
 
 use crate::{Page, PageRequest, Result};
@@ -65,6 +65,8 @@ pub enum SessionName {
     Id(SessionId),
     /// By its name in one dialect.
     Dialect(Dialect, String),
+    /// As the live one of an endpoint, in one dialect and channel.
+    Endpoint(Dialect, String, EndpointKey),
     /// By either: the core's id, or the name it has in any dialect (the latest, if several do).
     Any(String),
 }

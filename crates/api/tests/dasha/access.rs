@@ -1,5 +1,7 @@
 //! Section 1 and the error bodies: who may do what, and how this API says no.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
@@ -123,6 +125,25 @@ async fn a_server_that_stops_takes_nothing_new_503() {
         problem(&answer, 503);
         assert!(answer.header("retry-after").is_some());
     }
+}
+
+#[tokio::test]
+async fn more_messages_than_may_wait_for_one_session_429() {
+    let fixture = Arc::new(Fixture::with(|setup| setup.limits.turns_waiting_max = 1).await);
+    let id = fixture.chat(json!({})).await;
+    let say = || {
+        let (fixture, id) = (fixture.clone(), id.clone());
+        tokio::spawn(async move { fixture.say(&id, "for ever").await })
+    };
+    let waiting = [say(), say()];
+    fixture.asked(1).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let answer = fixture.say(&id, "one too many").await;
+    problem(&answer, 429);
+    assert!(answer.header("retry-after").is_some());
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -197,6 +197,19 @@ async fn c1_409_endpoint_live_under_another_agent_names_the_session() {
 }
 
 #[tokio::test]
+async fn dedupe_comes_before_what_has_become_of_the_agent() {
+    let fixture = Fixture::start().await;
+    let endpoint = json!({ "external_id": { "from": "+1" } });
+    let first = fixture.chat(endpoint.clone()).await;
+    let kind = epilogue_core::agent::AgentKind::Avatar;
+    let agent = epilogue_core::Agent { kind, ..chat_agent() };
+    fixture.storage.put_agent(&"org_acme".into(), agent, NOW).await.expect("written");
+    let again = fixture.open(endpoint).await;
+    assert_eq!((again.status.as_u16(), id(&again)), (200, first));
+    problem(&fixture.open(json!({})).await, 422);
+}
+
+#[tokio::test]
 async fn dedupe_after_the_end_the_same_endpoint_opens_a_fresh_session() {
     let fixture = Fixture::start().await;
     let endpoint = json!({ "external_id": { "from": "+1" } });

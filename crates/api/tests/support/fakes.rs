@@ -97,7 +97,7 @@ impl FakeWebhooks {
 
     /// Says this in the bodies of its answers.
     pub fn say(&self, body: &str) {
-        *locked(&self.says) = body.to_owned();
+        body.clone_into(&mut locked(&self.says));
     }
 
     /// Answers 500 that many times.

@@ -9,7 +9,7 @@ use epilogue_core::{
     message::NewMessage,
     session::{AgentVersion, Context},
 };
-use epilogue_storage::{Admission, OpenOutcome, OpenRequest};
+use epilogue_storage::{Admission, OpenOutcome, OpenRequest, SessionName};
 use serde_json::{Map, Value};
 
 use crate::{Engine, Error, clock::within};
@@ -110,12 +110,14 @@ impl Engine {
             return Err(Error::Draining.into());
         }
         let found = self.store().agent(&request.org, &request.agent).await?;
-        let (version, agent) = found.ok_or(OpenError::NoAgent)?;
+        let Some((version, agent)) = found else {
+            return Err(self.refuse(&request, OpenError::NoAgent).await?);
+        };
         if !agent.enabled {
-            return Err(OpenError::Disabled);
+            return Err(self.refuse(&request, OpenError::Disabled).await?);
         }
         if agent.kind != request.kind {
-            return Err(OpenError::WrongKind);
+            return Err(self.refuse(&request, OpenError::WrongKind).await?);
         }
         let (admission, open_max) = self.admission(&request.org).await?;
         let recalled = self.recall(&request, &agent).await;
@@ -141,6 +143,23 @@ impl Engine {
         self.inner.metrics.session_opened(&session.dialect);
         tracing::info!(org = %session.org, session = %session.id, dialect = %session.dialect, "opened");
         Ok(Opened { session, agent, greeting: greeting.map(|message| message.content) })
+    }
+
+    /// What to say to an open whose agent takes none: that its endpoint has a live session comes
+    /// first, for those that run go on whatever has become of their agent.
+    async fn refuse(
+        &self,
+        request: &OpenSession,
+        refusal: OpenError,
+    ) -> Result<OpenError, OpenError> {
+        let (Some(channel), Some(endpoint)) =
+            (request.origin.channel.clone(), endpoint(&request.origin))
+        else {
+            return Ok(refusal);
+        };
+        let name = SessionName::Endpoint(request.dialect.clone(), channel, endpoint);
+        let live = self.store().find(&request.org, &name).await?;
+        Ok(live.map_or(refusal, |live| OpenError::EndpointTaken(Box::new(live))))
     }
 
     /// Whether the balance is looked at, and how many sessions may be open.

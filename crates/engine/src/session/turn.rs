@@ -281,7 +281,7 @@ impl Engine {
         let (session, number, history) = match self.store().begin_turn(begin, now).await? {
             BeginTurnOutcome::Begun { session, number, history } => (*session, number, history),
             BeginTurnOutcome::OnRecord { session, messages } => {
-                return self.from_record(*session, messages).await.map(|stream| (None, stream));
+                return self.on_record(*session, messages).await.map(|stream| (None, stream));
             }
             BeginTurnOutcome::Busy(_) => return Err(TurnError::Busy),
             BeginTurnOutcome::Lapsed(deadline) => return Err(TurnError::Lapsed(deadline)),
@@ -312,7 +312,7 @@ impl Engine {
     }
 
     /// The stream of a turn that was taken before: only its end is told.
-    async fn from_record(
+    async fn on_record(
         &self,
         session: Session,
         messages: Vec<Message>,

@@ -154,7 +154,9 @@ impl TurnRun {
             (Ok(record), None) => {
                 let ended = record.session.ended().is_some();
                 // A reader that does not want the record has dropped its end.
-                let _ = self.recorded.take().map(|recorded| recorded.send(record));
+                if let Some(recorded) = self.recorded.take() {
+                    let _ = recorded.send(record);
+                }
                 let output_tokens = self.usage.output_tokens;
                 let usage = TurnUsage { input_tokens: self.input_tokens, output_tokens };
                 TurnEvent::Completed { usage, finish: self.finish || ended }

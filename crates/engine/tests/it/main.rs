@@ -5,6 +5,7 @@ mod analysis;
 mod answers;
 mod drain;
 mod expiry;
+mod keyed_turns;
 mod leases;
 mod memory;
 mod races;

@@ -39,6 +39,15 @@ pub async fn an_endpoint_has_one_live_session(backend: &impl Backend) -> Result<
     assert_eq!(world.open(&second).await?, taken);
     assert_eq!(world.store.find(&world.org, &SessionName::Id(second.id)).await?, None);
     assert_eq!(world.stored(first.id).await?, first, "nothing changed");
+    let name =
+        |channel: &str| SessionName::Endpoint("native".into(), channel.to_owned(), endpoint(1));
+    let live = world.stored(first.id).await?;
+    assert_eq!(world.store.find(&world.org, &name("web")).await?, Some(live));
+    assert_eq!(world.store.find(&world.org, &name("sms")).await?, None);
+    let neighbour = world.neighbour("org_2").await?;
+    assert_eq!(world.store.find(&neighbour.org, &name("web")).await?, None);
+    world.ended(first.id, at(1)).await?;
+    assert_eq!(world.store.find(&world.org, &name("web")).await?, None, "only while it lives");
     audit(&*world.store, &world.org).await
 }
 

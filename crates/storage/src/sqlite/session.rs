@@ -96,14 +96,22 @@ fn live_at_endpoint(db: &Connection, session: &Session) -> Result<Option<Session
     let (Some(channel), Some(endpoint)) = (&session.channel, &session.endpoint) else {
         return Ok(None);
     };
+    live_at(db, &session.org, (&session.dialect, channel, endpoint))
+}
+
+/// The live session of an endpoint.
+pub(super) fn live_at(
+    db: &Connection,
+    org: &OrgId,
+    (dialect, channel, endpoint): (&Dialect, &str, &EndpointKey),
+) -> Result<Option<Session>> {
     let sql = format!(
         "SELECT {} FROM sessions
          WHERE org_id = ?1 AND dialect = ?2 AND channel = ?3 AND endpoint = ?4
             AND state = 'active' AND endpoint IS NOT NULL",
         row::SESSION
     );
-    let values =
-        params![session.org.as_str(), session.dialect.as_str(), channel, endpoint.as_str()];
+    let values = params![org.as_str(), dialect.as_str(), channel, endpoint.as_str()];
     Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
 }
 

@@ -22,6 +22,9 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
             let values = params![org.as_str(), name, dialect.as_str()];
             Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
         }
+        SessionName::Endpoint(dialect, channel, endpoint) => {
+            super::session::live_at(db, org, (dialect, channel, endpoint))
+        }
         SessionName::Any(name) => {
             if let Ok(id) = name.parse::<SessionId>()
                 && let Some(session) = super::session::read(db, org, id)?
@@ -97,13 +100,8 @@ pub(super) fn list(
     }))
 }
 
-/// The sessions of one dialect's channels, the latest active first, along an index of that order.
-pub(super) fn recent(
-    db: &Connection,
-    org: &OrgId,
-    filter: &RecentFilter,
-    (skip, take): (u32, u32),
-) -> Result<RecentSessions> {
+/// What a list by activity looks for.
+fn recently(org: &OrgId, filter: &RecentFilter) -> Conditions {
     let mut wanted = Conditions::of(org, "sessions");
     wanted.and("dialect =", filter.dialect.to_string());
     // Spelt out, so that the partial indexes are used.
@@ -122,20 +120,75 @@ pub(super) fn recent(
     if let Some(after) = filter.active_after {
         wanted.and("last_activity >", after.as_millis());
     }
-    let count = format!("SELECT count(*) FROM sessions WHERE {}", wanted.sql);
-    let values = params_from_iter(wanted.values.iter());
-    let total = db.prepare_cached(&count)?.query_row(values, |row| row.get(0))?;
+    wanted
+}
+
+/// The count of what is wanted, and a page of it.
+fn recent_queries(active: Option<bool>, wanted: &Conditions) -> (String, String) {
+    // Named, for the planner does not know how few the active ones are.
+    let index =
+        if active == Some(true) { "sessions_active_by_activity" } else { "sessions_by_activity" };
+    let from = format!("FROM sessions INDEXED BY {index} WHERE {}", wanted.sql);
     let place = wanted.values.len();
-    let sql = format!(
-        "SELECT {} FROM sessions WHERE {}
-         ORDER BY last_activity DESC, session_id LIMIT ?{} OFFSET ?{}",
+    let page = format!(
+        "SELECT {} {from} ORDER BY last_activity DESC, session_id LIMIT ?{} OFFSET ?{}",
         row::SESSION,
-        wanted.sql,
         place + 1,
         place + 2,
     );
+    (format!("SELECT count(*) {from}"), page)
+}
+
+/// The sessions of one dialect's channels, the latest active first.
+pub(super) fn recent(
+    db: &Connection,
+    org: &OrgId,
+    filter: &RecentFilter,
+    (skip, take): (u32, u32),
+) -> Result<RecentSessions> {
+    let mut wanted = recently(org, filter);
+    let (count, page) = recent_queries(filter.active, &wanted);
+    let values = params_from_iter(wanted.values.iter());
+    let total = db.prepare_cached(&count)?.query_row(values, |row| row.get(0))?;
     wanted.values.extend([take.into(), skip.into()]);
-    let mut statement = db.prepare_cached(&sql)?;
+    let mut statement = db.prepare_cached(&page)?;
     let rows = statement.query_map(params_from_iter(wanted.values), row::session)?;
     Ok(RecentSessions { sessions: rows.collect::<rusqlite::Result<_>>()?, total })
+}
+
+#[cfg(test)]
+mod tests {
+    use epilogue_core::Dialect;
+
+    use super::*;
+    use crate::sqlite::connection;
+
+    #[test]
+    fn the_list_by_activity_walks_an_index_and_sorts_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = connection::writing(&folder.path().join("x.db")).expect("opens");
+        connection::migrate(&mut db).expect("migrated");
+        for active in [None, Some(true), Some(false)] {
+            let filter = RecentFilter {
+                dialect: Dialect::from("native"),
+                channel: active.map(|_| "web".to_owned()),
+                agent: Some("agent".into()),
+                active,
+                active_after: Some(Timestamp::from_millis(5)),
+            };
+            let mut wanted = recently(&OrgId::from("org"), &filter);
+            let (count, page) = recent_queries(active, &wanted);
+            let counted = plan(&db, &count, &wanted.values);
+            assert!(counted.contains("COVERING INDEX"), "{counted}");
+            wanted.values.extend([1.into(), 1.into()]);
+            let paged = plan(&db, &page, &wanted.values);
+            assert!(paged.contains("SEARCH") && !paged.contains("B-TREE"), "{paged}");
+        }
+    }
+
+    fn plan(db: &Connection, sql: &str, values: &[rusqlite::types::Value]) -> String {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepared");
+        let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3));
+        steps.expect("explained").map(|step| step.expect("a step")).collect::<Vec<_>>().join("; ")
+    }
 }

@@ -20,7 +20,10 @@ const RETRY_AFTER: Span = Span::from_secs(1);
 
 /// An answer that is an error. It is worded when it leaves, by [`render`], which knows the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Facts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
     status: StatusCode,
     detail: String,
     errors: BTreeMap<String, Vec<String>>,
@@ -49,14 +52,14 @@ struct Details<'a> {
 impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Facts {
             status,
             detail: detail.into(),
             errors: BTreeMap::new(),
             session_id: None,
             retry_after: None,
             rate: None,
-        }
+        }))
     }
 
     /// One part of the request is wrong.
@@ -67,7 +70,7 @@ impl Problem {
 
     /// Another part is wrong, too.
     pub fn and(mut self, name: impl Into<String>, problem: impl Into<String>) -> Self {
-        self.errors.entry(name.into()).or_default().push(problem.into());
+        self.0.errors.entry(name.into()).or_default().push(problem.into());
         self
     }
 
@@ -95,20 +98,21 @@ impl Problem {
 
     /// Names the session that stands in the way.
     pub fn naming(mut self, session: impl Into<String>) -> Self {
-        self.session_id = Some(session.into());
+        self.0.session_id = Some(session.into());
         self
     }
 
     /// Coming back after a while may help.
     pub fn retry_after(mut self, wait: Span) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     /// The limit is used up.
     pub fn rate_limited(rate: Rate) -> Self {
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
-        Self { rate: Some(rate), ..problem.retry_after(rate.retry_after()) }
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
+        problem.0.rate = Some(rate);
+        problem.retry_after(rate.retry_after())
     }
 
     /// A fault of ours. The cause is logged, and the answer is always the same.
@@ -136,7 +140,7 @@ impl From<Error> for Problem {
 impl IntoResponse for Problem {
     /// Only the status: the words are [`render`]'s.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -146,23 +150,23 @@ impl Problem {
     fn worded(&self, trace_id: &str) -> Response {
         let details = Details {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
             trace_id,
-            errors: &self.errors,
-            session_id: self.session_id.as_deref(),
+            errors: &self.0.errors,
+            session_id: self.0.session_id.as_deref(),
         };
-        let mut response = (self.status, axum::Json(details)).into_response();
+        let mut response = (self.0.status, axum::Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(rate) = &self.rate {
+        if let Some(rate) = &self.0.rate {
             rate.stamp(headers);
         }
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.0.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -175,7 +179,7 @@ pub(super) async fn render(State(api): State<Api>, request: Request, next: Next)
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let trace_id = trace_id(&api);
-    tracing::debug!(trace_id, status = problem.status.as_u16(), "a request was refused");
+    tracing::debug!(trace_id, status = problem.0.status.as_u16(), "a request was refused");
     let mut worded = problem.worded(&trace_id);
     // What the routers have said about the answer, such as which methods there are, stays.
     for (name, value) in response.headers() {

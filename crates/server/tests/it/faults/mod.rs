@@ -1,5 +1,6 @@
 //! What goes wrong around a server: each fault is met with a clear word, and the rest goes on.
 
+mod chats;
 mod models;
 mod secrets;
 mod slow_clients;
