@@ -9,7 +9,7 @@ use super::{KEY, config};
 use crate::support::{
     binary::Home,
     client::{Http, Lost},
-    in_time,
+    eventually,
     native::Native,
     pause,
 };
@@ -61,18 +61,13 @@ async fn a_turn_retried_with_its_key_across_a_kill_is_charged_once_and_answers_t
             let (path, message) = (path.clone(), message.clone());
             tokio::spawn(async move { ask(&http, &url, &path, &message).await })
         };
-        let first = match wait {
-            Some(wait) => {
-                pause(Duration::from_millis(wait)).await;
-                server.kill().await;
-                first.await.expect("no panic").ok()
-            }
-            None => {
-                let first = in_time("the answer", first).await.expect("no panic").ok();
-                server.kill().await;
-                first
-            }
-        };
+        if let Some(wait) = wait {
+            pause(Duration::from_millis(wait)).await;
+        } else {
+            eventually("the answer", async || first.is_finished().then_some(())).await;
+        }
+        server.kill().await;
+        let first = first.await.expect("no panic").ok();
         let server = home.start().await;
         let url = server.url();
         let (status, again) = ask(&http, &url, &path, &message).await.expect("an answer");
