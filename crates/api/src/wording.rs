@@ -1,6 +1,7 @@
 //! What webhooks say, in the words of the dialect that opened the session.
 
-use epilogue_engine::wording::{Notification, Payload, Wording};
+use epilogue_core::{Dialect, Session};
+use epilogue_engine::wording::{Notification, Payload, ResultWords, ToolInvocation, Wording};
 
 use crate::{dialect, native};
 
@@ -13,7 +14,26 @@ impl Wording for Dialects {
         match notification.session.dialect.as_str() {
             native::NAME => native::payload(notification),
             dialect::talkifai::NAME => dialect::talkifai::payload(notification),
+            dialect::dasha::NAME => dialect::dasha::payload(notification),
             _ => None,
+        }
+    }
+
+    fn tells_transcript(&self, dialect: &Dialect) -> bool {
+        dialect.as_str() == dialect::dasha::NAME
+    }
+
+    fn tool_call(&self, dialect: &Dialect, call: &ToolInvocation<'_>) -> Option<String> {
+        match dialect.as_str() {
+            dialect::dasha::NAME => dialect::dasha::tool_call(call),
+            _ => None,
+        }
+    }
+
+    fn result(&self, session: &Session) -> ResultWords {
+        match session.dialect.as_str() {
+            dialect::dasha::NAME => dialect::dasha::result(session),
+            _ => ResultWords::default(),
         }
     }
 }

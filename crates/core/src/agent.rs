@@ -1,25 +1,36 @@
 //! An agent: what its owner configured. A session keeps the version it was opened with.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
     analysis::Form,
-    id::AgentId,
+    id::{AgentId, Dialect},
     money::{MicroCredits, Price},
 };
 
 /// One version of an agent's configuration. Versions never change; an edit makes the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Agent {
     /// Its identity within the organization.
     pub id: AgentId,
     /// Its name, shown to people and sent to webhooks.
     pub name: String,
+    /// What it is for, in its owner's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether it takes new conversations. Those that run go on either way.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+    /// The owner's own data, sent along to webhooks that carry it, never interpreted.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub additional_data: Map<String, Value>,
     /// What it can do.
     #[serde(default)]
     pub kind: AgentKind,
@@ -73,6 +84,11 @@ const fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 impl Agent {
     /// What is set aside at open.
     pub fn hold(&self) -> MicroCredits {
@@ -102,10 +118,22 @@ pub enum OnCreditsExhausted {
     End,
 }
 
-/// A secret as configured: `env:NAME`, `file:PATH`, or the secret itself. Never printed.
+/// A secret as configured: `env:NAME`, `file:PATH`, `literal:TEXT`, or the secret itself. Never
+/// printed. Operators write any of the four; what a tenant writes becomes [`SecretRef::literal`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretRef(pub String);
+
+impl SecretRef {
+    /// The mark of a text that is the secret itself, whatever it looks like.
+    pub const LITERAL: &str = "literal:";
+
+    /// A secret that is exactly `text`. It names no variable and no file, even if it reads like one:
+    /// the mark is put before it unseen, and only one mark is ever taken off.
+    pub fn literal(text: &str) -> Self {
+        Self(format!("{}{text}", Self::LITERAL))
+    }
+}
 
 impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,6 +171,33 @@ pub struct ModelSpec {
     /// For `scripted`: what it answers, first match first.
     #[serde(default)]
     pub script: Vec<ScriptRule>,
+    /// For `listed`: under which name the operator lists the model's endpoint, in `[models.NAME]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Who chose the address: what a tenant chose is only called on the public internet.
+    #[serde(default, skip_serializing_if = "ChosenBy::is_operator")]
+    pub chosen_by: ChosenBy,
+    /// Further members of each request, as the endpoint knows them. Epilogue's own go before them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
+}
+
+/// Who chose an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// Whoever runs the server: any address is right.
+    #[default]
+    Operator,
+    /// A tenant, through an API: only the public internet is right.
+    Tenant,
+}
+
+impl ChosenBy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+    const fn is_operator(&self) -> bool {
+        matches!(self, Self::Operator)
+    }
 }
 
 const fn thirty() -> u64 {
@@ -157,6 +212,8 @@ pub enum ModelProvider {
     Openai,
     /// Answers from rules, for demos and tests, and says that it is scripted.
     Scripted,
+    /// Whatever the operator lists under [`ModelSpec::vendor`].
+    Listed,
 }
 
 /// One rule of a scripted agent.
@@ -196,7 +253,122 @@ pub struct WebhookSpec {
     /// The former secret, which also signs while receivers change over.
     #[serde(default)]
     pub previous_secret: Option<SecretRef>,
+    /// Headers sent along. Values may be `env:` or `file:` references.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretRef>,
+    /// How it is called.
+    #[serde(default, skip_serializing_if = "HookMethod::is_post")]
+    pub method: HookMethod,
+    /// Parameters added to the URL's query.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// What is sent instead of the event's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BodyTemplate>,
 }
+
+impl WebhookSpec {
+    /// A webhook that is told with the defaults.
+    pub const fn at(url: Url) -> Self {
+        Self {
+            url,
+            secret: None,
+            previous_secret: None,
+            headers: BTreeMap::new(),
+            method: HookMethod::Post,
+            query: BTreeMap::new(),
+            body: None,
+        }
+    }
+}
+
+/// How a webhook is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HookMethod {
+    /// Without a body.
+    Get,
+    /// The usual way.
+    #[default]
+    Post,
+    /// With a body.
+    Put,
+    /// With a body.
+    Patch,
+    /// Without a body.
+    Delete,
+}
+
+impl HookMethod {
+    /// The method's name in HTTP.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method of that name.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete]
+            .into_iter()
+            .find(|method| method.as_str().eq_ignore_ascii_case(word))
+    }
+
+    /// Whether a body is sent.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+    const fn is_post(&self) -> bool {
+        matches!(self, Self::Post)
+    }
+}
+
+/// A webhook's body in its owner's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyTemplate {
+    /// What the body is.
+    #[serde(default)]
+    pub format: BodyFormat,
+    /// The body. `{{name}}` or `{{path.to.name}}` stands for a part of the event's own words.
+    pub template: String,
+}
+
+/// What a body is, which says how parts are put into a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyFormat {
+    /// JSON: texts are escaped as within quotation marks, everything else stands as JSON.
+    #[default]
+    Json,
+    /// Plain text: as it is.
+    Text,
+    /// XML: escaped.
+    Xml,
+    /// A form: percent-encoded.
+    Form,
+}
+
+impl BodyFormat {
+    /// The content type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Xml => "application/xml",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
+/// The most often a tool may be tried again.
+pub const TOOL_RETRIES_MAX: u32 = 5;
 
 /// A tool that is an HTTP endpoint of the agent's owner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,7 +381,7 @@ pub struct ToolSpec {
     pub description: String,
     /// JSON Schema of its arguments.
     #[serde(default = "any_object")]
-    pub parameters: serde_json::Value,
+    pub parameters: Value,
     /// Where it is.
     pub url: Url,
     /// `POST` (default), `PUT` or `PATCH` with the arguments as JSON body, or `GET` with them as query.
@@ -217,16 +389,22 @@ pub struct ToolSpec {
     pub method: ToolMethod,
     /// Headers sent along. Values may be `env:` or `file:` references.
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, SecretRef>,
+    pub headers: BTreeMap<String, SecretRef>,
     /// Seconds a call may take.
     #[serde(default = "thirty")]
     pub timeout_s: u64,
-    /// What the model is told when the call fails; absent: a sentence saying that it failed.
+    /// How often a failed call is tried again, at most [`TOOL_RETRIES_MAX`] times.
     #[serde(default)]
-    pub fallback_result: Option<String>,
+    pub retries: u32,
+    /// What the model is told when the call fails: a text, or any JSON. Absent: that it failed.
+    #[serde(default)]
+    pub fallback_result: Option<Value>,
+    /// Whose words a call is made in. Absent: the arguments alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worded_by: Option<Dialect>,
 }
 
-fn any_object() -> serde_json::Value {
+fn any_object() -> Value {
     serde_json::json!({ "type": "object" })
 }
 
@@ -256,12 +434,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_tenant_writes_is_marked_as_the_secret_itself() {
+        for text in ["plain", "env:PATH", "file:/etc/passwd", "literal:env:PATH"] {
+            assert_eq!(SecretRef::literal(text).0.strip_prefix(SecretRef::LITERAL), Some(text));
+        }
+    }
+
+    #[test]
     fn the_least_configuration_is_a_name_and_a_model() {
         let agent: Agent = serde_json::from_value(serde_json::json!({
             "id": "a", "name": "A", "model": { "provider": "scripted" }
         }))
         .expect("the defaults suffice");
         assert!(agent.keep_transcript && agent.may_finish && agent.price.is_free());
+        assert!(agent.enabled);
         assert_eq!(agent.model.first_token_timeout_s, 30);
     }
 }

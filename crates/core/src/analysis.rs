@@ -11,6 +11,23 @@ pub struct Form {
     pub name: String,
     /// What is to be found out.
     pub labels: Vec<Label>,
+    /// Whether it is filled in.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 /// One question with a typed answer.
@@ -28,6 +45,9 @@ pub struct Label {
     /// The possible answers of a selector.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Whether the model is pressed for an answer. It may still be null: nothing is made up.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub required: bool,
 }
 
 /// The types of answers.
@@ -42,8 +62,12 @@ pub enum LabelKind {
     #[serde(alias = "string")]
     Text,
     /// One of the label's options.
+    #[serde(alias = "enum")]
     Selector,
 }
+
+/// What a label's description ends with when an answer is required.
+const REQUIRED: &str = " (An answer is required if the conversation gives any ground for one.)";
 
 /// A model's answer, held against the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +105,8 @@ impl Label {
                 json!({ "enum": options.collect::<Vec<_>>() })
             }
         };
-        schema["description"] = json!(self.description);
+        let pressed = if self.required { REQUIRED } else { "" };
+        schema["description"] = json!(format!("{}{pressed}", self.description));
         schema
     }
 }
@@ -128,9 +153,11 @@ mod tests {
             kind,
             description: String::new(),
             options: options.iter().map(ToString::to_string).collect(),
+            required: false,
         };
         Form {
             name: "qa".into(),
+            enabled: true,
             labels: vec![
                 label("resolved", LabelKind::Boolean, &[]),
                 label("score", LabelKind::Number, &[]),
@@ -159,6 +186,19 @@ mod tests {
         assert!(answer.values.values().all(Value::is_null));
         assert_eq!(answer.values.len(), 4);
         assert_eq!(answer.problems.len(), 3);
+    }
+
+    #[test]
+    fn a_required_label_is_pressed_for_and_may_still_be_null() {
+        let mut form = form();
+        form.labels[0].required = true;
+        assert!(
+            form.schema()["properties"]["resolved"]["description"]
+                .as_str()
+                .is_some_and(|d| d.contains("required"))
+        );
+        let answer = form.read(r#"{"resolved":null}"#).expect("an object");
+        assert!(answer.problems.is_empty() && answer.values["resolved"].is_null());
     }
 
     #[test]

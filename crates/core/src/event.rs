@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    id::{SessionId, StepId},
+    id::{AgentId, SessionId, StepId},
     reason::EndRequest,
     session::{Ended, Session},
     time::Timestamp,
@@ -21,6 +21,8 @@ pub struct Activity {
     pub kind: String,
     /// The session it concerns, if any.
     pub session: Option<SessionId>,
+    /// The agent it concerns, if any.
+    pub agent: Option<AgentId>,
     /// The credential that did it, if one did.
     pub by: Option<String>,
     /// The particulars.
@@ -28,21 +30,39 @@ pub struct Activity {
 }
 
 impl Activity {
+    /// A session was opened.
+    pub fn session_opened(session: &Session) -> Self {
+        Self {
+            id: format!("session.opened:{}", session.id.0.simple()),
+            at: session.opened_at,
+            kind: "session.opened".into(),
+            session: Some(session.id),
+            agent: Some(session.agent.id.clone()),
+            by: None,
+            detail: json!({ "channel": session.channel }),
+        }
+    }
+
     /// A session ended.
     pub fn session_ended(session: &Session, ended: &Ended, request: &EndRequest) -> Self {
+        let mut detail = json!({
+            "reason": ended.reason,
+            "caused_by": ended.reason.caused_by(),
+            "deadline": ended.deadline,
+            "cost": ended.cost.to_string(),
+            "note": request.note,
+        });
+        if let Some(channel) = &session.channel {
+            detail["channel"] = json!(channel);
+        }
         Self {
             id: format!("session.ended:{}", session.id.0.simple()),
             at: ended.at,
             kind: "session.ended".into(),
             session: Some(session.id),
+            agent: Some(session.agent.id.clone()),
             by: request.by.clone(),
-            detail: json!({
-                "reason": ended.reason,
-                "caused_by": ended.reason.caused_by(),
-                "deadline": ended.deadline,
-                "cost": ended.cost.to_string(),
-                "note": request.note,
-            }),
+            detail,
         }
     }
 
@@ -53,6 +73,7 @@ impl Activity {
             at,
             kind: "step.parked".into(),
             session: Some(step.session),
+            agent: None,
             by: None,
             detail: json!({ "step": step, "attempt": attempt, "reason": reason }),
         }
@@ -65,6 +86,7 @@ impl Activity {
             at,
             kind: "step.resumed".into(),
             session: Some(step.session),
+            agent: None,
             by,
             detail: json!({ "step": step, "attempt": attempt }),
         }
@@ -77,8 +99,88 @@ impl Activity {
             at,
             kind: format!("key.{verb}"),
             session: None,
+            agent: None,
             by,
             detail: json!({ "key": key }),
+        }
+    }
+
+    /// An agent was written: `verb` is `created`, `updated`, `deleted` or `cloned`. `version` is the
+    /// one that was made, or the last one there is.
+    pub fn agent(
+        verb: &str,
+        (agent, version): (&AgentId, u32),
+        detail: Value,
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: format!("agent.{verb}:{agent}:{version}"),
+            at,
+            kind: format!("agent.{verb}"),
+            session: None,
+            agent: Some(agent.clone()),
+            by,
+            detail,
+        }
+    }
+
+    /// A place on the web where an agent may be talked to was written, or one of its tokens.
+    pub fn integration(
+        (verb, agent): (&str, &AgentId),
+        key: &str,
+        detail: Value,
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: format!("integration.{verb}:{key}:{}", at.as_millis()),
+            at,
+            kind: format!("integration.{verb}"),
+            session: None,
+            agent: Some(agent.clone()),
+            by,
+            detail,
+        }
+    }
+
+    /// A tool was called in a conversation: what it came to, never what was said.
+    pub fn tool_called(
+        session: &Session,
+        call: (u32, usize, &str),
+        failure: Option<&str>,
+        at: Timestamp,
+    ) -> Self {
+        let (turn, number, tool) = call;
+        let kind = if failure.is_some() { "tool.failed" } else { "tool.called" };
+        Self {
+            id: format!("{kind}:{}:{turn}:{number}", session.id.0.simple()),
+            at,
+            kind: kind.into(),
+            session: Some(session.id),
+            agent: Some(session.agent.id.clone()),
+            by: None,
+            detail: json!({ "tool": tool, "turn": turn, "error": failure }),
+        }
+    }
+
+    /// What finally came of telling a webhook.
+    pub fn webhook_told(
+        session: &Session,
+        (step, attempt): (StepId, u32),
+        event: &str,
+        failure: Option<&str>,
+        at: Timestamp,
+    ) -> Self {
+        let kind = if failure.is_some() { "webhook.failed" } else { "webhook.delivered" };
+        Self {
+            id: format!("{kind}:{step}:{attempt}"),
+            at,
+            kind: kind.into(),
+            session: Some(session.id),
+            agent: Some(session.agent.id.clone()),
+            by: None,
+            detail: json!({ "event": event, "attempt": attempt, "error": failure }),
         }
     }
 }

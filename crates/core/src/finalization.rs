@@ -57,9 +57,14 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         StepKind::IngestMemory if session.person.is_none() => NotOwed("nobody to remember it for"),
         StepKind::IngestMemory if silent => NotOwed("the person said nothing"),
         StepKind::IngestMemory => Need::Owed { lane: "memory".to_owned() },
-        StepKind::Analyze if agent.analysis.is_empty() => NotOwed("the agent has no forms"),
+        StepKind::Analyze if !agent.analysis.iter().any(|form| form.enabled) => {
+            NotOwed("the agent has no forms")
+        }
         StepKind::Analyze if silent => NotOwed("the person said nothing"),
         StepKind::Analyze => Need::Owed { lane: model_lane(agent) },
+        StepKind::RecordResult if !profile.searchable => {
+            NotOwed("this API has no search of conversations")
+        }
         StepKind::NotifyEnded if profile.notify_ended == NotifyEnded::Never => {
             NotOwed("this API has no such event")
         }
@@ -71,7 +76,7 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
             None => NotOwed("the agent has no webhook"),
         },
         StepKind::Purge if keeps_transcript(session, agent) => NotOwed("the transcript is kept"),
-        StepKind::Purge => store(),
+        StepKind::RecordResult | StepKind::Purge => store(),
     }
 }
 
@@ -85,11 +90,11 @@ fn hook_lane(webhook: &WebhookSpec) -> String {
 }
 
 fn model_lane(agent: &Agent) -> String {
-    agent
-        .model
-        .base_url
-        .as_ref()
-        .map_or("model:scripted".to_owned(), |url| format!("model:{}", authority(url)))
+    match (&agent.model.base_url, &agent.model.vendor) {
+        (Some(url), _) => format!("model:{}", authority(url)),
+        (None, Some(vendor)) => format!("model:listed:{vendor}"),
+        (None, None) => "model:scripted".to_owned(),
+    }
 }
 
 fn authority(url: &url::Url) -> String {
@@ -105,7 +110,10 @@ fn authority(url: &url::Url) -> String {
 pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepState)]) -> bool {
     let mut others = others.iter().filter(|(other, _)| *other != kind);
     match kind {
-        StepKind::ReleaseMedia | StepKind::IngestMemory | StepKind::Analyze => true,
+        StepKind::ReleaseMedia
+        | StepKind::IngestMemory
+        | StepKind::Analyze
+        | StepKind::RecordResult => true,
         StepKind::NotifyEnded => {
             profile.notify_ended != NotifyEnded::AfterAnalysis
                 || others.all(|(other, state)| *other != StepKind::Analyze || state.is_at_rest())

@@ -42,6 +42,7 @@ fn session() -> Session {
             notify_finalized: true,
             holds_media: false,
             keeps: Keeps::Transcript,
+            searchable: false,
             turns: crate::profile::TurnRules::ORDINARY,
         },
         context: Context::default(),
@@ -104,7 +105,7 @@ fn steps_that_need_others_wait() {
             (StepKind::Purge, "waiting"),
         ]
     );
-    agent.analysis = vec![Form { name: "qa".into(), labels: vec![] }];
+    agent.analysis = vec![Form { name: "qa".into(), labels: vec![], enabled: true }];
     session.profile.notify_ended = NotifyEnded::AfterAnalysis;
     assert_eq!(
         kinds(closing(&session, &agent, EndReason::Idle))[2..4],

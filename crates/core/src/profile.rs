@@ -7,6 +7,7 @@ use crate::{agent::Agent, time::Span};
 
 /// The behaviour of one session. Wording is the dialect's; behaviour is here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Profile {
     /// How long nothing may happen before the session ends by itself. `None`: for ever.
     pub idle_timeout: Option<Span>,
@@ -24,6 +25,9 @@ pub struct Profile {
     pub holds_media: bool,
     /// What stays after the end.
     pub keeps: Keeps,
+    /// Whether ended conversations of this kind can be searched.
+    #[serde(default)]
+    pub searchable: bool,
     /// How its turns run, and what an end makes of one.
     #[serde(default)]
     pub turns: TurnRules,

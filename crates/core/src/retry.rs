@@ -18,6 +18,41 @@ pub struct RetryPolicy {
     pub jitter_percent: u32,
 }
 
+/// How an API's webhooks are told: which refusals are tried again, when, and for how long an
+/// attempt may wait. What has none goes by the operator's schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// When it is tried again, and how long one attempt may take, at most [`ATTEMPT_MAX`].
+    pub policy: RetryPolicy,
+    /// Which statuses are tried again.
+    pub refusals: Refusals,
+    /// Whether what finally came of it stands in the activity log.
+    pub logged: bool,
+}
+
+/// The longest an attempt by an API's own manners may take.
+pub const ATTEMPT_MAX: Span = Span::from_secs(30);
+
+/// Which refusals are tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refusals {
+    /// Every status but 410, which says that the receiver is gone.
+    #[default]
+    AllButGone,
+    /// Faults of the receiver, from 500 on. What it refuses or sends elsewhere is final.
+    ServerFaults,
+}
+
+impl Refusals {
+    /// Whether an answer with this status is tried again.
+    pub const fn again(self, status: u16) -> bool {
+        match self {
+            Self::AllButGone => status != 410,
+            Self::ServerFaults => status >= 500,
+        }
+    }
+}
+
 /// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -86,6 +121,16 @@ mod tests {
             Verdict::Again(NOW + Span::from_secs(36_000))
         );
         assert_eq!(policy.after_failure(8, None, 0.0, NOW), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_their_status() {
+        let again = |refusals: Refusals| {
+            [302, 400, 404, 410, 429, 499, 500, 503].map(|status| refusals.again(status))
+        };
+        assert_eq!(again(Refusals::AllButGone), [true, true, true, false, true, true, true, true]);
+        let faults = [false, false, false, false, false, false, true, true];
+        assert_eq!(again(Refusals::ServerFaults), faults);
     }
 
     #[test]

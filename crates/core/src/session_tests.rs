@@ -27,6 +27,7 @@ pub(crate) fn session() -> Session {
             notify_finalized: true,
             holds_media: false,
             keeps: Keeps::Transcript,
+            searchable: false,
             turns: TurnRules::ORDINARY,
         },
         context: Context::default(),

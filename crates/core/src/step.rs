@@ -17,6 +17,8 @@ pub enum StepKind {
     IngestMemory,
     /// Fill in the agent's analysis forms.
     Analyze,
+    /// Keep the conversation where it can be searched.
+    RecordResult,
     /// Tell the agent's owner that the session has ended.
     NotifyEnded,
     /// Tell the agent's owner that everything has settled.
@@ -27,10 +29,11 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind, in the order they run where one needs another.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ReleaseMedia,
         Self::IngestMemory,
         Self::Analyze,
+        Self::RecordResult,
         Self::NotifyEnded,
         Self::NotifyFinalized,
         Self::Purge,
@@ -42,6 +45,7 @@ impl StepKind {
             Self::ReleaseMedia => "release_media",
             Self::IngestMemory => "ingest_memory",
             Self::Analyze => "analyze",
+            Self::RecordResult => "record_result",
             Self::NotifyEnded => "notify_ended",
             Self::NotifyFinalized => "notify_finalized",
             Self::Purge => "purge",

@@ -47,7 +47,7 @@ impl ClientTool {
     /// Runs a call. Always comes to something that the model can be told; why it failed goes to the log.
     pub(crate) async fn call(&self, call: &ToolCall, clock: &SharedClock) -> ToolReply {
         if call.arguments.len() > ARGUMENTS_BYTES_MAX {
-            return ToolReply { text: LONG_ARGUMENTS.to_owned(), failed: true };
+            return ToolReply::told(LONG_ARGUMENTS, "its arguments are too long");
         }
         let ran = within(&**clock, self.timeout, self.runner.run(call)).await;
         let ran = ran.unwrap_or_else(|| {
@@ -61,14 +61,15 @@ impl ClientTool {
         });
         match ran {
             Ok(text) if text.trim().is_empty() => {
-                ToolReply { text: EMPTY.to_owned(), failed: false }
+                ToolReply { text: EMPTY.to_owned(), failure: None }
             }
-            Ok(text) => ToolReply { text, failed: false },
+            Ok(text) => ToolReply { text, failure: None },
             Err(error) => {
+                let failure = Some(error.to_string());
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(tool = self.definition.name, error, "a client's tool failed");
                 let text = self.fallback.clone().unwrap_or_else(|| FAILED.to_owned());
-                ToolReply { text, failed: true }
+                ToolReply { text, failure }
             }
         }
     }
@@ -118,7 +119,7 @@ mod tests {
         let clock: SharedClock = Arc::new(SimClock::at(Timestamp::from_millis(0)));
         let told = async |fallback, name, arguments: &str| {
             let reply = tool(fallback).call(&call(name, arguments), &clock).await;
-            (reply.text, reply.failed)
+            (reply.text, reply.failure.is_some())
         };
         assert_eq!(told(None, "t", "{}").await, ("{}".into(), false));
         assert_eq!(told(None, "t", " ").await, (EMPTY.into(), false));

@@ -4,11 +4,13 @@
 //! [`worker`] that runs them. The engine knows the ports it needs (models, webhooks, memory, media,
 //! wording) and none of the things behind them: it names no vendor's API and no web framework.
 
+mod agents;
 pub mod client_tool;
 pub mod clock;
 mod engine;
 mod error;
 pub mod ids;
+mod integrations;
 pub mod limits;
 pub mod llm;
 mod lookup;
@@ -17,6 +19,7 @@ pub mod memory;
 pub mod metrics;
 mod query;
 pub mod records;
+mod search;
 pub mod secret;
 pub mod session;
 mod step;

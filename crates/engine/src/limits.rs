@@ -70,6 +70,8 @@ pub struct StepPolicies {
     pub release_media: RetryPolicy,
     /// For [`StepKind::Purge`].
     pub purge: RetryPolicy,
+    /// For [`StepKind::RecordResult`].
+    pub record_result: RetryPolicy,
 }
 
 impl StepPolicies {
@@ -81,6 +83,7 @@ impl StepPolicies {
             StepKind::Analyze => &self.analyze,
             StepKind::ReleaseMedia => &self.release_media,
             StepKind::Purge => &self.purge,
+            StepKind::RecordResult => &self.record_result,
         }
     }
 }
@@ -93,6 +96,7 @@ impl Default for StepPolicies {
             analyze: RetryPolicy::service(Span::from_secs(120)),
             release_media: RetryPolicy::service(Span::from_secs(5)),
             purge: RetryPolicy::service(Span::from_secs(30)),
+            record_result: RetryPolicy::service(Span::from_secs(30)),
         }
     }
 }

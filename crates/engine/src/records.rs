@@ -2,7 +2,12 @@
 //! whoever speaks to clients can read and never decide.
 
 pub use epilogue_storage::{
-    AnalysisResult, Credential, CredentialKind, Cursor, Delivery, DeliveryAttempt, DeliveryFilter,
-    EndReceipt, KeyHash, LedgerRow, Organization, Page, PageRequest, RecentFilter, RecentSessions,
-    ResendOutcome, RetryOutcome, Role, SessionFilter, SessionName, StateFilter, StepFilter,
+    AGENTS_MAX, ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityText,
+    AddIntegrationOutcome, AddTokenOutcome, AgentChange, AgentRecord, AgentWrite, AnalysisResult,
+    BUCKETS_MAX, Counts, Credential, CredentialKind, Cursor, DeleteAgentOutcome, Delivery,
+    DeliveryAttempt, DeliveryFilter, EndReceipt, Hits, INTEGRATIONS_MAX, KeyHash, LedgerRow,
+    OffsetPage, Organization, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome,
+    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, RetryOutcome, Role, SKIP_MAX,
+    SessionFilter, SessionName, StateFilter, StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder,
+    WORDS_MAX, WithTokens, WriteAgentOutcome,
 };

@@ -20,8 +20,12 @@ pub enum SecretError {
     },
 }
 
-/// Resolves `env:NAME`, `file:PATH` (without a trailing line break), or the secret itself.
+/// Resolves `env:NAME`, `file:PATH` (without a trailing line break), `literal:TEXT`, or the secret
+/// itself. What follows `literal:` is taken as it is, whatever it looks like.
 pub fn resolve(secret: &SecretRef) -> Result<SecretString, SecretError> {
+    if let Some(text) = secret.0.strip_prefix(SecretRef::LITERAL) {
+        return Ok(SecretString::from(text));
+    }
     if let Some(name) = secret.0.strip_prefix("env:") {
         return std::env::var(name)
             .map(SecretString::from)
@@ -42,13 +46,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms() {
+    fn the_four_forms() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(&file, "from-file\n").expect("written");
         let read = |text: String| resolve(&SecretRef(text)).map(|s| s.expose_secret().to_owned());
         assert_eq!(read(format!("file:{}", file.path().display())).expect("a file"), "from-file");
         assert_eq!(read("literal".into()).expect("a literal"), "literal");
         assert_eq!(read("env:PATH".into()).ok(), std::env::var("PATH").ok());
+        assert_eq!(read("literal:env:PATH".into()).expect("a literal"), "env:PATH");
+        for text in ["env:PATH", "literal:file:/etc/passwd", ""] {
+            assert_eq!(read(SecretRef::literal(text).0).expect("a literal"), text);
+        }
         assert!(matches!(read("env:NOT_SET_ANYWHERE".into()), Err(SecretError::Unset(_))));
         assert!(matches!(read("file:/no/such".into()), Err(SecretError::Unreadable { .. })));
     }

@@ -4,21 +4,20 @@
 use std::error::Error;
 
 use epilogue_core::{
-    Span,
-    agent::{SecretRef, ToolMethod, ToolSpec},
+    Span, Timestamp,
+    agent::{TOOL_RETRIES_MAX, ToolMethod, ToolSpec},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use secrecy::ExposeSecret;
-use serde_json::{Map, Value};
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
     clock::{SharedClock, within},
     llm::ToolDefinition,
-    secret::{self, SecretError},
     webhook::{
         WebhookError,
         egress::{Egress, Extent, Incoming, Outgoing},
+        owners::{self, HeaderError},
     },
 };
 
@@ -40,40 +39,56 @@ pub const EMPTY: &str = "The tool has done its work. It has no result to show.";
 /// The members of a reply that are taken as its text, first match first.
 const TEXT_MEMBERS: [&str; 3] = ["result", "data", "message"];
 
-/// Headers that decide where a request begins and ends, or to whom it goes: not for owners to set.
-const TRANSPORT_HEADERS: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// The wait before a call is tried again. It doubles with each.
+pub const BACKOFF: Span = Span::from_millis(500);
+
+/// No attempt begins later than this after the first: a person waits for the answer.
+pub const RETRY_WINDOW: Span = Span::from_secs(120);
 
 /// What the model is told of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolReply {
     /// The text.
     pub text: String,
-    /// The tool did not do what it was asked to.
-    pub failed: bool,
+    /// Why the tool did not do what it was asked to, if it did not. Never its words.
+    pub failure: Option<String>,
+}
+
+impl ToolReply {
+    pub(crate) fn told(text: &str, failure: &str) -> Self {
+        Self { text: text.to_owned(), failure: Some(failure.to_owned()) }
+    }
 }
 
 /// Why a call failed: for the log, never for the model.
 #[derive(Debug, thiserror::Error)]
 enum ToolError {
-    #[error("the header {0} cannot be sent")]
-    Header(String),
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Header(#[from] HeaderError),
     #[error(transparent)]
     Egress(#[from] WebhookError),
     #[error("the tool answered {0}")]
     Refused(u16),
     #[error("the tool answered more than {REPLY_BYTES_MAX} bytes")]
     TooLong,
+    #[error("the tool's answer is not JSON")]
+    NotJson,
+}
+
+impl ToolError {
+    /// Whether the same call may succeed when it is made again.
+    const fn is_passing(&self) -> bool {
+        match self {
+            Self::Egress(error) => matches!(
+                error,
+                WebhookError::Timeout { .. }
+                    | WebhookError::Unreachable(_)
+                    | WebhookError::Unresolved { .. }
+            ),
+            Self::Refused(status) => matches!(*status, 408 | 425 | 429 | 500..=599),
+            Self::Header(_) | Self::TooLong | Self::NotJson => false,
+        }
+    }
 }
 
 impl From<&ToolSpec> for ToolDefinition {
@@ -104,28 +119,64 @@ impl Toolbox {
         tools.iter().map(ToolDefinition::from).collect()
     }
 
-    /// Calls a tool once, with the arguments as the model wrote them. Always comes to something
-    /// that the model can be told; why a call failed goes to the log.
+    /// Calls a tool with the arguments as the model wrote them.
     pub async fn call(&self, spec: &ToolSpec, arguments: &str) -> ToolReply {
+        self.call_with(spec, arguments, None).await
+    }
+
+    /// Calls a tool, in words of their own if they are given: a body that says more than the
+    /// arguments, whose answer is then JSON and taken whole. Tries again as often as the tool says.
+    /// Always comes to something that the model can be told; why a call failed goes to the log.
+    pub async fn call_with(
+        &self,
+        spec: &ToolSpec,
+        arguments: &str,
+        words: Option<&str>,
+    ) -> ToolReply {
         if arguments.len() > ARGUMENTS_BYTES_MAX {
-            return ToolReply { text: LONG_ARGUMENTS.to_owned(), failed: true };
+            return ToolReply::told(LONG_ARGUMENTS, "its arguments are too long");
         }
         // Models often write nothing at all for a tool that takes nothing.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         let Ok(parsed) = serde_json::from_str(arguments) else {
-            return ToolReply { text: BAD_ARGUMENTS.to_owned(), failed: true };
+            return ToolReply::told(BAD_ARGUMENTS, "its arguments are not a JSON object");
         };
-        match self.exchange(spec, arguments, &parsed).await {
-            Ok(text) => ToolReply { text, failed: false },
+        let sent = words.unwrap_or(arguments);
+        match self.attempts(spec, sent, &parsed).await {
+            Ok(text) => ToolReply { text, failure: None },
             Err(error) => {
                 tracing::warn!(
                     tool = spec.name,
                     error = &error as &dyn Error,
                     "a tool call failed"
                 );
-                let fallback = spec.fallback_result.as_deref().unwrap_or(FAILED);
-                ToolReply { text: fallback.to_owned(), failed: true }
+                ToolReply { text: fallback(spec), failure: Some(error.to_string()) }
             }
+        }
+    }
+
+    /// Tries until it works, is refused for good, or has been tried often or long enough.
+    async fn attempts(
+        &self,
+        spec: &ToolSpec,
+        sent: &str,
+        parsed: &Map<String, Value>,
+    ) -> Result<String, ToolError> {
+        let until: Timestamp = self.clock.now() + RETRY_WINDOW;
+        let mut wait = BACKOFF;
+        let mut retries = spec.retries.min(TOOL_RETRIES_MAX);
+        loop {
+            let error = match self.exchange(spec, sent, parsed).await {
+                Ok(text) => return Ok(text),
+                Err(error) => error,
+            };
+            if retries == 0 || !error.is_passing() || self.clock.now() + wait > until {
+                return Err(error);
+            }
+            tracing::debug!(tool = spec.name, error = &error as &dyn Error, "calling it again");
+            self.clock.sleep(wait).await;
+            wait = Span::from_millis(wait.as_millis() * 2);
+            retries -= 1;
         }
     }
 
@@ -143,7 +194,16 @@ impl Toolbox {
         if !answer.status.is_success() {
             return Err(ToolError::Refused(answer.status.as_u16()));
         }
-        text(&answer)
+        if spec.worded_by.is_some() { whole(&answer) } else { text(&answer) }
+    }
+}
+
+/// What the model is told when a call failed: what its owner said, or that it failed.
+fn fallback(spec: &ToolSpec) -> String {
+    match (&spec.fallback_result, &spec.worded_by) {
+        (Some(fallback), _) => as_text(fallback.clone()),
+        (None, Some(_)) => json!({ "error": FAILED }).to_string(),
+        (None, None) => FAILED.to_owned(),
     }
 }
 
@@ -167,23 +227,10 @@ fn outgoing(
         (spec.url.clone(), arguments.to_owned())
     };
     for (name, value) in &spec.headers {
-        let (name, value) = owners_header(name, value)?;
+        let (name, value) = owners::header(name, value)?;
         headers.insert(name, value);
     }
     Ok(Outgoing { method, url, headers, body })
-}
-
-/// A header of the owner's, its secret resolved at the last moment and marked as one.
-fn owners_header(name: &str, value: &SecretRef) -> Result<(HeaderName, HeaderValue), ToolError> {
-    let unfit = || ToolError::Header(name.escape_debug().to_string());
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
-    if TRANSPORT_HEADERS.contains(&parsed) {
-        return Err(unfit());
-    }
-    let secret = secret::resolve(value)?;
-    let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| unfit())?;
-    value.set_sensitive(true);
-    Ok((parsed, value))
 }
 
 /// The arguments in the query, after what the owner put there, which the model cannot replace:
@@ -218,6 +265,22 @@ fn text(answer: &Incoming) -> Result<String, ToolError> {
         Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
     };
     Ok(if text.trim().is_empty() { EMPTY.to_owned() } else { text })
+}
+
+/// The whole of a good answer, which must be JSON.
+fn whole(answer: &Incoming) -> Result<String, ToolError> {
+    if answer.extent == Extent::Cut {
+        return Err(ToolError::TooLong);
+    }
+    if answer.body.trim_ascii().is_empty() {
+        return Ok(EMPTY.to_owned());
+    }
+    let text = str::from_utf8(&answer.body).map_err(|_| ToolError::NotJson)?.trim();
+    match serde_json::from_str(text).map_err(|_| ToolError::NotJson)? {
+        Value::String(said) => Ok(said),
+        // As the tool wrote it: what it put first, the model reads first.
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn as_text(value: Value) -> String {

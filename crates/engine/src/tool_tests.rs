@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use epilogue_core::Timestamp;
+use epilogue_core::{Timestamp, agent::SecretRef};
 use serde_json::json;
 
 use super::*;
@@ -20,7 +20,9 @@ fn spec(url: &Url) -> ToolSpec {
         method: ToolMethod::Post,
         headers: BTreeMap::new(),
         timeout_s: 30,
+        retries: 0,
         fallback_result: None,
+        worded_by: None,
     }
 }
 
@@ -29,7 +31,12 @@ fn toolbox(allow_private: bool, clock: &SimClock) -> Toolbox {
 }
 
 fn failed(text: &str) -> ToolReply {
-    ToolReply { text: text.to_owned(), failed: true }
+    ToolReply::told(text, "")
+}
+
+/// The reply without why it failed, which is for the log.
+fn shown(reply: ToolReply) -> ToolReply {
+    ToolReply { failure: reply.failure.map(|_| String::new()), ..reply }
 }
 
 /// Calls a tool that answers by `script`; `change` alters its specification.
@@ -42,7 +49,7 @@ async fn call(
     let mut spec = spec(&fake.url);
     change(&mut spec);
     let reply = toolbox(true, &SimClock::at(NOW)).call(&spec, arguments).await;
-    (reply, fake.heard())
+    (shown(reply), fake.heard())
 }
 
 /// What the model is told of `body`, answered with 200.
@@ -52,7 +59,7 @@ async fn told(body: impl Into<Vec<u8>>) -> ToolReply {
 
 async fn said(body: &str) -> String {
     let reply = told(body).await;
-    assert!(!reply.failed, "{body}");
+    assert!(reply.failure.is_none(), "{body}");
     reply.text
 }
 
@@ -70,7 +77,7 @@ async fn the_arguments_go_out_as_the_body_just_as_they_were_written() {
     for method in [ToolMethod::Post, ToolMethod::Put, ToolMethod::Patch] {
         let (reply, heard) =
             call(Script::answer(200, "sunny"), written, |spec| spec.method = method).await;
-        assert_eq!(reply, ToolReply { text: "sunny".into(), failed: false });
+        assert_eq!(reply, ToolReply { text: "sunny".into(), failure: None });
         let [heard] = &heard[..] else { panic!("one call") };
         assert_eq!(json!(method), heard.method.as_str());
         assert_eq!(heard.body, written);
@@ -105,14 +112,14 @@ async fn broken_arguments_are_told_and_nothing_is_called() {
         assert_eq!((reply, heard.len()), (failed(BAD_ARGUMENTS), 0), "{broken}");
     }
     let (reply, heard) = call(Script::answer(200, "x"), "", |_| {}).await;
-    assert_eq!((reply.failed, &*heard[0].body), (false, "{}"));
+    assert_eq!((reply.failure, &*heard[0].body), (None, "{}"));
 }
 
 #[tokio::test]
 async fn arguments_have_a_longest_length() {
     let long = |bytes| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - r#"{"a":""}"#.len()));
     let (reply, heard) = call(Script::answer(200, "x"), &long(ARGUMENTS_BYTES_MAX), |_| {}).await;
-    assert_eq!((reply.failed, heard.len()), (false, 1));
+    assert_eq!((reply.failure, heard.len()), (None, 1));
     let (reply, heard) =
         call(Script::answer(200, "x"), &long(ARGUMENTS_BYTES_MAX + 1), |_| {}).await;
     assert_eq!((reply, heard.len()), (failed(LONG_ARGUMENTS), 0));
@@ -178,14 +185,14 @@ async fn a_tool_that_hangs_is_cut_at_its_own_limit() {
     settle().await;
     assert!(futures::poll!(&mut calling).is_pending());
     clock.advance(Span::from_millis(1));
-    assert_eq!(calling.await.expect("no panic"), failed(FAILED));
+    assert_eq!(shown(calling.await.expect("no panic")), failed(FAILED));
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_a_failure() {
     let (url, _server) = resetting().await;
     let reply = toolbox(true, &SimClock::at(NOW)).call(&spec(&url), "{}").await;
-    assert_eq!(reply, failed(FAILED));
+    assert_eq!(shown(reply), failed(FAILED));
 }
 
 #[tokio::test]
@@ -195,7 +202,7 @@ async fn a_private_address_is_refused() {
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let url = Url::parse(&format!("https://{host}:{port}/")).expect("a URL");
         let reply = toolbox(false, &SimClock::at(NOW)).call(&spec(&url), "{}").await;
-        assert_eq!(reply, failed(FAILED), "{host}");
+        assert_eq!(shown(reply), failed(FAILED), "{host}");
     }
     assert!(fake.heard().is_empty());
 }
@@ -234,4 +241,87 @@ async fn headers_that_would_start_another_or_move_the_request_are_refused() {
         .await;
         assert_eq!((reply, heard.len()), (failed(FAILED), 0), "{name}: {value}");
     }
+}
+
+/// Calls a tool that answers by `script`, pushing the clock on until it is through. Says how long
+/// that took.
+async fn patiently(
+    script: Script,
+    spec_of: impl FnOnce(&mut ToolSpec),
+) -> (ToolReply, usize, Span) {
+    let fake = FakeReceiver::start(script).await;
+    let clock = SimClock::at(NOW);
+    let (tools, mut spec) = (toolbox(true, &clock), spec(&fake.url));
+    spec_of(&mut spec);
+    let mut calling = tokio::spawn(async move { tools.call(&spec, "{}").await });
+    let step = Span::from_millis(500);
+    loop {
+        // Real sockets answer in real time, however the clock goes.
+        if let Ok(reply) =
+            tokio::time::timeout(std::time::Duration::from_millis(10), &mut calling).await
+        {
+            let took = crate::clock::Clock::now(&clock).since(NOW);
+            return (shown(reply.expect("no panic")), fake.heard().len(), took);
+        }
+        clock.advance(step);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_call_is_tried_again_as_often_as_the_tool_says_and_waits_longer_each_time() {
+    for retries in [0, 1, 5] {
+        let (reply, heard, took) =
+            patiently(Script::answer(503, ""), |spec| spec.retries = retries).await;
+        assert_eq!((reply, heard), (failed(FAILED), retries as usize + 1));
+        assert!(took.as_millis() >= 500 * ((1 << retries) - 1), "{took:?}");
+    }
+    let (_, heard, _) = patiently(Script::answer(500, ""), |spec| spec.retries = 6).await;
+    assert_eq!(heard, TOOL_RETRIES_MAX as usize + 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_is_not_tried_again() {
+    let (reply, heard, _) = patiently(Script::answer(404, ""), |spec| spec.retries = 5).await;
+    assert_eq!((reply, heard), (failed(FAILED), 1));
+}
+
+#[tokio::test]
+async fn no_attempt_begins_past_the_window() {
+    let (reply, heard, took) = patiently(Script::Hang, |spec| {
+        spec.retries = 5;
+        spec.timeout_s = 60;
+    })
+    .await;
+    assert_eq!((reply, heard), (failed(FAILED), 2));
+    assert!(took >= RETRY_WINDOW, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_fallback_may_be_any_json() {
+    let (reply, _) = call(Script::answer(500, ""), "{}", |spec| {
+        spec.fallback_result = Some(json!({ "open": false, "until": 9 }));
+    })
+    .await;
+    assert_eq!(reply, failed(r#"{"open":false,"until":9}"#));
+}
+
+#[tokio::test]
+async fn a_call_in_words_of_its_own_sends_them_and_takes_the_answer_whole() {
+    let asked = async |script: Script, fallback: Option<Value>| {
+        let fake = FakeReceiver::start(script).await;
+        let mut spec = spec(&fake.url);
+        (spec.worded_by, spec.fallback_result) = (Some("somebody".into()), fallback);
+        let tools = toolbox(true, &SimClock::at(NOW));
+        let reply = tools.call_with(&spec, r#"{"a":1}"#, Some(r#"{"envelope":{"a":1}}"#)).await;
+        (shown(reply), fake.heard().remove(0).body)
+    };
+    let whole = r#"{"result":1,"more":[true]}"#;
+    let (reply, body) = asked(Script::answer(200, whole), None).await;
+    assert_eq!(reply, ToolReply { text: whole.into(), failure: None });
+    assert_eq!(body, r#"{"envelope":{"a":1}}"#);
+    let html = || Script::answer(200, "<html>It works!</html>");
+    assert_eq!(asked(html(), Some("Later".into())).await.0, failed("Later"));
+    let error = r#"{"error":"The tool failed and has no result."}"#;
+    assert_eq!(asked(html(), None).await.0, failed(error));
+    assert_eq!(asked(Script::answer(204, ""), None).await.0.text, EMPTY);
 }

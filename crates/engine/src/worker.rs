@@ -13,16 +13,20 @@ use std::{
     },
 };
 
-use epilogue_core::{OrgId, Span, Step, StepKind, retry::Verdict, step::AttemptOutcome};
+use epilogue_core::{
+    OrgId, Span, Step, StepKind,
+    retry::{ATTEMPT_MAX, Verdict},
+    step::AttemptOutcome,
+};
 use epilogue_storage::{
-    ClaimRequest, ClaimedStep, DueLane, SettleOutcome, SettleRequest, StepReport,
+    ClaimRequest, ClaimedStep, DueLane, Product, SettleOutcome, SettleRequest, StepReport,
 };
 use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Engine, Result,
+    Engine, Result, StepPolicies,
     clock::within,
     step::{self, StepDone, StepError},
 };
@@ -32,7 +36,7 @@ const LANES_PAGE: u32 = 256;
 
 /// How much longer than its time limit an attempt may take before it is cut from outside. Steps
 /// that call others keep the limit themselves, to record what they were doing.
-const ATTEMPT_SLACK_MS: u64 = 1_000;
+pub(crate) const ATTEMPT_SLACK_MS: u64 = 1_000;
 
 /// How much longer than that its claim is believed.
 const LEASE_SLACK_MS: u64 = 10_000;
@@ -206,8 +210,9 @@ impl Worker {
     /// How long a claim is believed: longer than any attempt may take.
     fn lease(&self) -> Span {
         let policies = &self.engine.inner.parts.policies;
-        let longest = StepKind::ALL.into_iter().map(|kind| policies.of(kind).timeout).max();
-        let longest = longest.unwrap_or_default().as_millis() + ATTEMPT_SLACK_MS + LEASE_SLACK_MS;
+        let timeouts = StepKind::ALL.into_iter().map(|kind| longest_attempt(policies, kind));
+        let longest = timeouts.max().unwrap_or_default().as_millis();
+        let longest = longest + 2 * ATTEMPT_SLACK_MS + LEASE_SLACK_MS;
         self.engine.limits().lease.max(Span::from_millis(longest))
     }
 
@@ -250,9 +255,15 @@ impl Worker {
     }
 }
 
+/// How long an attempt may take: what the operator says, and for a webhook also what its API does.
+fn longest_attempt(policies: &StepPolicies, kind: StepKind) -> Span {
+    let configured = policies.of(kind).timeout;
+    if kind.notifies() { configured.max(ATTEMPT_MAX) } else { configured }
+}
+
 async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
-    let policy = engine.inner.parts.policies.of(claimed.step.kind);
-    let limit = Span::from_millis(policy.timeout.as_millis() + ATTEMPT_SLACK_MS);
+    let longest = longest_attempt(&engine.inner.parts.policies, claimed.step.kind);
+    let limit = Span::from_millis(longest.as_millis() + 2 * ATTEMPT_SLACK_MS);
     let running = AssertUnwindSafe(step::run(engine, claimed)).catch_unwind();
     match within(&**engine.clock(), limit, running).await {
         Some(Ok(result)) => result,
@@ -297,7 +308,12 @@ fn judge(
         }
         Err(error) => {
             let outcome = if error.fatal { AttemptOutcome::Fatal } else { AttemptOutcome::Failed };
-            (after_failure(engine, step, &error), outcome, error.detail, error.products)
+            let report = after_failure(engine, step, &error);
+            let mut products = error.products;
+            if matches!(report, StepReport::Park(_)) {
+                products.extend(error.on_park.map(Product::Activity));
+            }
+            (report, outcome, error.detail, products)
         }
     };
     SettleRequest {
@@ -316,7 +332,7 @@ fn after_failure(engine: &Engine, step: &Step, error: &StepError) -> StepReport 
     if error.fatal {
         return StepReport::Park(error.detail.clone());
     }
-    let policy = engine.inner.parts.policies.of(step.kind);
+    let policy = error.policy.as_ref().unwrap_or(engine.inner.parts.policies.of(step.kind));
     let failures = step.failures + 1;
     let jitter = engine.ids().fraction();
     match policy.after_failure(failures, error.retry_after, jitter, engine.now()) {

@@ -37,6 +37,9 @@ fn request(asked: &str) -> Option<ModelRequest> {
         first_token_timeout_s: 120,
         stall_timeout_s: 60,
         script: Vec::new(),
+        vendor: None,
+        chosen_by: epilogue_core::agent::ChosenBy::Operator,
+        options: serde_json::Map::new(),
     };
     let body = NewMessage::text(Role::User, asked, Timestamp::default());
     Some(ModelRequest {
@@ -49,7 +52,7 @@ fn request(asked: &str) -> Option<ModelRequest> {
 }
 
 fn model() -> OpenAi {
-    OpenAi::new(Arc::new(SystemClock), Arc::new(Ids::from_os())).expect("a client")
+    OpenAi::new(Arc::new(SystemClock), Arc::new(Ids::from_os()), false).expect("a client")
 }
 
 /// The text of a whole answer, in how many pieces it came, and what it used.

@@ -122,11 +122,12 @@ fn parts(
 ) -> Result<Parts, StartError> {
     let egress = Egress::new(config.security.allow_private_webhooks)
         .map_err(|error| StartError::Outgoing(error.into()))?;
-    let openai = OpenAi::new(clock.clone(), ids.clone())
+    let allow_private = config.security.allow_private_webhooks;
+    let openai = OpenAi::new(clock.clone(), ids.clone(), allow_private)
         .map_err(|error| StartError::Outgoing(error.into()))?;
     Ok(Parts {
         node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
-        models: Models::new(openai, Scripted::new(clock.clone())),
+        models: Models::new(openai, Scripted::new(clock.clone()), config.models.clone()),
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
         memory: Arc::new(EmbeddedMemory::new(storage.clone())),
@@ -164,6 +165,7 @@ fn policies(config: &Config) -> StepPolicies {
         analyze: config.steps.policy(StepKind::Analyze),
         release_media: config.steps.policy(StepKind::ReleaseMedia),
         purge: config.steps.policy(StepKind::Purge),
+        record_result: config.steps.policy(StepKind::RecordResult),
     }
 }
 

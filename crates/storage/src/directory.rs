@@ -121,13 +121,13 @@ pub trait DirectoryStore: Send + Sync {
     /// One organization.
     async fn organization(&self, org: &OrgId) -> Result<Option<Organization>>;
 
-    /// An agent's latest version.
+    /// An agent's latest version. `None` for one that is deleted.
     async fn agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<(AgentVersion, Agent)>>;
 
     /// One version of an agent. Versions never change, so that an answer may be kept.
     async fn agent_version(&self, org: &OrgId, version: &AgentVersion) -> Result<Option<Agent>>;
 
-    /// The latest version of every agent, by id.
+    /// The latest version of every agent that is not deleted, by id.
     async fn agents(&self, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>>;
 
     /// Writes an agent: a new version if anything changed.

@@ -9,14 +9,17 @@
 //! out which organization a credential belongs to.
 
 mod activity;
+mod agent;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod integration;
 mod ledger;
 mod memory;
 mod page;
+mod result;
 mod session;
 pub mod sqlite;
 mod step;
@@ -24,15 +27,30 @@ mod step;
 mod suites;
 mod turn;
 
-pub use activity::ActivityStore;
+pub use activity::{
+    ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityStore, ActivityText,
+    ENTRIES_SEARCHED_MAX,
+};
+pub use agent::{
+    AGENTS_MAX, AgentChange, AgentRecord, AgentStore, AgentWrite, DeleteAgentOutcome,
+    WriteAgentOutcome,
+};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
 };
 pub use error::{Error, Result};
+pub use integration::{
+    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore, TOKENS_MAX,
+    TokenHolder, WithTokens,
+};
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
+pub use result::{
+    BUCKETS_MAX, Counts, Hits, OffsetPage, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
+};
 pub use session::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
     SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
@@ -56,6 +74,9 @@ pub trait Storage:
     + DirectoryStore
     + MemoryStore
     + ActivityStore
+    + AgentStore
+    + IntegrationStore
+    + ResultStore
     + Send
     + Sync
 {

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use epilogue_core::{
     NodeId, OrgId, SessionId, Step, StepId, StepKind, StepState, Timestamp,
+    event::Activity,
     step::{Attempt, AttemptOutcome},
 };
 use serde_json::Value;
 
-use crate::{Delivery, DeliveryAttempt, Page, PageRequest, Result};
+use crate::{Delivery, DeliveryAttempt, Page, PageRequest, Result, ResultRecord};
 
 /// A lane of one organization that has due steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,10 @@ pub enum Product {
     Analysis(AnalysisResult),
     /// A webhook delivery and the attempt made at it.
     Delivery(Box<Delivery>, DeliveryAttempt),
+    /// The conversation as it is searched, and its words.
+    Result(Box<ResultRecord>, String),
+    /// An entry in the activity log.
+    Activity(Box<Activity>),
     /// Everything of the session that must not stay has been named for removal: messages,
     /// metadata, variables, recalled memory, delivered bodies.
     Purge,

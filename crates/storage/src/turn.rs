@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    EndReason, Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, message::NewMessage,
-    reason::Deadline, session::Ended, session::TurnInFlight,
+    EndReason, Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, event::Activity,
+    message::NewMessage, reason::Deadline, session::Ended, session::TurnInFlight,
 };
 
 use crate::Result;
@@ -72,6 +72,8 @@ pub struct FinishTurnRequest {
     pub messages: Vec<NewMessage>,
     /// What it used.
     pub usage: Usage,
+    /// What it did that stands in the activity log, written whatever becomes of the turn.
+    pub activity: Vec<Activity>,
     /// The name under which it can be asked for again.
     pub key: Option<String>,
     /// The turn is the session's last, and ends it for this reason.

@@ -62,6 +62,7 @@ fn masked(mut agent: Agent) -> Agent {
     if let Some(webhook) = &mut agent.webhook {
         webhook.secret.iter_mut().for_each(mask);
         webhook.previous_secret.iter_mut().for_each(mask);
+        webhook.headers.values_mut().for_each(mask);
         mask_password(&mut webhook.url);
     }
     for tool in &mut agent.tools {

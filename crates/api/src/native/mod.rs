@@ -57,6 +57,7 @@ pub fn profile() -> Profile {
         notify_finalized: true,
         holds_media: false,
         keeps: Keeps::Transcript,
+        searchable: false,
         turns: TurnRules::ORDINARY,
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn payload(notification: &Notification<'_>) -> Option<Payload> {
         data: data(notification),
     };
     let body = serde_json::to_string(&event).ok()?;
-    Some(Payload { event: name.to_owned(), body, body_signature_header: None })
+    Some(Payload { event: name.to_owned(), body, body_signature_header: None, manners: None })
 }
 
 fn data<'a>(notification: &Notification<'a>) -> Data<'a> {

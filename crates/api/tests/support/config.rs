@@ -2,6 +2,7 @@
 
 use epilogue_api::auth::hash;
 use epilogue_core::{Agent, KeyId, MicroCredits, OrgId};
+use epilogue_engine::llm::Listed;
 use epilogue_engine::testing::{
     Credential, CredentialKind, Organization, OrganizationConfig, Role,
 };
@@ -132,6 +133,18 @@ pub fn chat_agent() -> Agent {
         "webhook": { "url": "https://hooks.example.test/ended", "secret": WEBHOOK_SECRET },
         "analysis": [{ "name": "qa", "labels": [{ "name": "resolved", "type": "boolean" }] }],
     }))
+}
+
+/// The models that the operator lists: one, called `house`.
+pub fn listed() -> Listed {
+    let script = json!([
+        { "when": "goodbye", "tool": { "name": "finishTheConversation" }, "reply": "Bye." },
+        { "when": "weather", "tool": { "name": "weather", "arguments": "{\"city\":\"Bonn\"}" }, "reply": "It is sunny." },
+        { "when": "resolved", "reply": "{\"resolved\": true, \"score\": 4, \"mood\": \"angry\"}" },
+        { "reply": "You said: {{message}}" },
+    ]);
+    let house = json!({ "provider": "scripted", "name": "house-model", "script": script });
+    [("house".to_owned(), serde_json::from_value(house).expect("a model"))].into()
 }
 
 fn quiet_agent() -> Agent {

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use epilogue_core::{Role, SessionId, Span, message::ToolCall};
 use epilogue_engine::{
     clock::SharedClock,
-    llm::{LanguageModel, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted},
+    llm::{
+        LanguageModel, Listed, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted, meant,
+    },
     media::MediaPlane,
-    webhook::{WebhookAnswer, WebhookReply, WebhookRequest, WebhookSender},
+    webhook::{WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender},
 };
 use futures::{StreamExt as _, stream};
 
@@ -17,11 +19,17 @@ pub struct FakeModel {
     clock: SharedClock,
     scripted: Scripted,
     asked: Mutex<Vec<ModelRequest>>,
+    listed: Listed,
 }
 
 impl FakeModel {
     pub fn new(clock: SharedClock) -> Self {
-        Self { scripted: Scripted::new(clock.clone()), clock, asked: Mutex::default() }
+        Self {
+            scripted: Scripted::new(clock.clone()),
+            clock,
+            asked: Mutex::default(),
+            listed: super::listed(),
+        }
     }
 
     /// What it was asked so far.
@@ -32,7 +40,8 @@ impl FakeModel {
 
 #[async_trait]
 impl LanguageModel for FakeModel {
-    async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
+    async fn stream(&self, mut request: ModelRequest) -> Result<ModelStream, ModelError> {
+        request.model = meant(request.model, &self.listed)?;
         locked(&self.asked).push(request.clone());
         let said = request.messages.iter().rfind(|message| message.body.role == Role::User);
         match said.map_or("", |message| message.body.content.as_str()) {
@@ -67,6 +76,8 @@ impl LanguageModel for FakeModel {
 pub struct FakeWebhooks {
     heard: Mutex<Vec<WebhookRequest>>,
     refusals: Mutex<u32>,
+    statuses: Mutex<Vec<u16>>,
+    says: Mutex<String>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,6 +88,16 @@ impl FakeWebhooks {
     /// What it was sent so far.
     pub fn heard(&self) -> Vec<WebhookRequest> {
         locked(&self.heard).clone()
+    }
+
+    /// Answers with these statuses, in order; 0 is no answer in time.
+    pub fn answer(&self, statuses: &[u16]) {
+        *locked(&self.statuses) = statuses.iter().rev().copied().collect();
+    }
+
+    /// Says this in the bodies of its answers.
+    pub fn say(&self, body: &str) {
+        body.clone_into(&mut locked(&self.says));
     }
 
     /// Answers 500 that many times.
@@ -92,7 +113,13 @@ impl WebhookSender for FakeWebhooks {
         let mut refusals = locked(&self.refusals);
         let status = if *refusals > 0 { 500 } else { 200 };
         *refusals = refusals.saturating_sub(1);
-        let answer = WebhookAnswer { status, retry_after: None, body: String::new() };
+        let status = locked(&self.statuses).pop().unwrap_or(status);
+        if status == 0 {
+            let late = WebhookError::Timeout { seconds: request.timeout.as_millis() / 1000 };
+            return WebhookReply { result: Err(late), took: request.timeout };
+        }
+        let body = locked(&self.says).clone();
+        let answer = WebhookAnswer { status, retry_after: None, body };
         WebhookReply { result: Ok(answer), took: Span::ZERO }
     }
 }

@@ -14,8 +14,13 @@ use epilogue_engine::testing::{
     sqlite::{Options, SqliteStorage},
 };
 use epilogue_engine::{
-    Engine, Limits, Parts, StepPolicies, clock::SimClock, ids::Ids, memory::EmbeddedMemory,
-    tool::Toolbox, webhook::egress::Egress, worker::Worker,
+    Engine, Limits, Parts, StepPolicies,
+    clock::SimClock,
+    ids::Ids,
+    memory::EmbeddedMemory,
+    tool::Toolbox,
+    webhook::{HttpWebhooks, egress::Egress},
+    worker::Worker,
 };
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -38,6 +43,10 @@ pub struct Setup {
     pub settings: Settings,
     pub limits: Limits,
     pub seed: u64,
+    /// Whether tools may be at private addresses.
+    pub private_tools: bool,
+    /// Whether webhooks are sent for real, through the guard, instead of being noted.
+    pub real_webhooks: bool,
 }
 
 impl Default for Setup {
@@ -53,7 +62,13 @@ impl Default for Setup {
             ends_per_minute: 60,
             operator: None,
         };
-        Self { settings, limits: Limits::default(), seed: 7 }
+        Self {
+            settings,
+            limits: Limits::default(),
+            seed: 7,
+            private_tools: false,
+            real_webhooks: false,
+        }
     }
 }
 
@@ -136,14 +151,16 @@ fn parts(
     setup: &Setup,
 ) -> Parts {
     let shared: epilogue_engine::clock::SharedClock = Arc::new(clock.clone());
+    let egress = Egress::new(false).expect("a client");
+    let real = Arc::new(HttpWebhooks::new(egress, shared.clone()));
     Parts {
         memory: Arc::new(EmbeddedMemory::new(storage.clone())),
         storage,
         ids: Arc::new(Ids::seeded(setup.seed)),
         node: "node".into(),
         models,
-        tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
-        webhooks,
+        tools: Toolbox::new(Egress::new(setup.private_tools).expect("a client"), shared.clone()),
+        webhooks: if setup.real_webhooks { real } else { webhooks },
         media: Arc::new(NoMedia),
         wording: Arc::new(Dialects),
         limits: setup.limits.clone(),

@@ -78,6 +78,7 @@ async fn example(kind: StepKind, dialect: &str) -> Option<Payload> {
         agent: &agent.expect("configured").1,
         ended: &ended,
         analyses: &[],
+        transcript: &[],
     })
 }
 

@@ -6,7 +6,7 @@ mod scripted;
 mod testing;
 pub mod tokens;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -142,21 +142,82 @@ pub trait LanguageModel: Send + Sync {
 pub struct Models {
     openai: OpenAi,
     scripted: Scripted,
+    listed: Listed,
 }
+
+/// The models that the operator lists, each under the name tenants know it by.
+pub type Listed = BTreeMap<String, ModelSpec>;
 
 impl Models {
     /// All adapters.
-    pub fn new(openai: OpenAi, scripted: Scripted) -> Arc<Self> {
-        Arc::new(Self { openai, scripted })
+    pub fn new(openai: OpenAi, scripted: Scripted, listed: Listed) -> Arc<Self> {
+        Arc::new(Self { openai, scripted, listed })
     }
+}
+
+/// The model that is meant: a listed one with what the agent says of it laid over the list.
+pub fn meant(model: ModelSpec, listed: &Listed) -> Result<ModelSpec, ModelError> {
+    if model.provider != ModelProvider::Listed {
+        return Ok(model);
+    }
+    let vendor = model.vendor.as_deref().unwrap_or_default();
+    let Some(known) = listed.get(vendor) else {
+        let unknown = format!("no model vendor is listed here as `{}`", vendor.escape_debug());
+        return Err(ModelError::Configuration(unknown));
+    };
+    let mut options = known.options.clone();
+    options.extend(model.options);
+    Ok(ModelSpec {
+        name: if model.name.is_empty() { known.name.clone() } else { model.name },
+        api_key: model.api_key.or_else(|| known.api_key.clone()),
+        temperature: model.temperature.or(known.temperature),
+        max_output_tokens: model.max_output_tokens.or(known.max_output_tokens),
+        vendor: None,
+        options,
+        ..known.clone()
+    })
 }
 
 #[async_trait]
 impl LanguageModel for Models {
-    async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
+    async fn stream(&self, mut request: ModelRequest) -> Result<ModelStream, ModelError> {
+        request.model = meant(request.model, &self.listed)?;
         match request.model.provider {
             ModelProvider::Openai => self.openai.stream(request).await,
             ModelProvider::Scripted => self.scripted.stream(request).await,
+            // The operator's list is checked when it is read.
+            ModelProvider::Listed => {
+                Err(ModelError::Configuration("a listed model names another list".into()))
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn model(spec: Value) -> ModelSpec {
+        serde_json::from_value(spec).expect("a model")
+    }
+
+    #[test]
+    fn a_listed_model_is_the_operators_with_what_the_agent_says_of_it() {
+        let listed = Listed::from([(
+            "acme".to_owned(),
+            model(json!({ "provider": "openai", "base_url": "http://10.0.0.1/v1",
+                "name": "default", "api_key": "env:ACME", "options": { "a": 1, "b": 1 } })),
+        )]);
+        let asked = json!({ "provider": "listed", "vendor": "acme", "name": "small",
+            "temperature": 0.5, "options": { "b": 2 }, "chosen_by": "tenant" });
+        let found = meant(model(asked), &listed).expect("listed");
+        assert_eq!((found.name.as_str(), found.temperature), ("small", Some(0.5)));
+        assert_eq!(Value::Object(found.options), json!({ "a": 1, "b": 2 }));
+        assert_eq!(found.api_key.map(|key| key.0).as_deref(), Some("env:ACME"));
+        assert_eq!(found.chosen_by, epilogue_core::agent::ChosenBy::Operator);
+        let unknown = model(json!({ "provider": "listed", "vendor": "other" }));
+        assert!(matches!(meant(unknown, &listed), Err(ModelError::Configuration(_))));
     }
 }

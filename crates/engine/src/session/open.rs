@@ -71,6 +71,9 @@ pub enum OpenError {
     /// The organization has no such agent.
     #[error("no such agent")]
     NoAgent,
+    /// The agent takes no new conversations.
+    #[error("the agent is disabled")]
+    Disabled,
     /// The agent cannot do what the API is for.
     #[error("the agent is of another kind")]
     WrongKind,
@@ -110,6 +113,9 @@ impl Engine {
         let Some((version, agent)) = found else {
             return Err(self.refuse(&request, OpenError::NoAgent).await?);
         };
+        if !agent.enabled {
+            return Err(self.refuse(&request, OpenError::Disabled).await?);
+        }
         if agent.kind != request.kind {
             return Err(self.refuse(&request, OpenError::WrongKind).await?);
         }

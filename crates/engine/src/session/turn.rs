@@ -335,6 +335,7 @@ impl Engine {
             number,
             messages: Vec::new(),
             usage: Usage::default(),
+            activity: Vec::new(),
             key: None,
             then_end: None,
         };

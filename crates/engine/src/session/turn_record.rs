@@ -29,6 +29,7 @@ impl TurnRun {
             number: self.number,
             messages: std::mem::take(&mut self.added),
             usage: self.usage,
+            activity: std::mem::take(&mut self.activity),
             key: self.extras.key.take().filter(|_| complete),
             then_end,
         };

@@ -4,6 +4,8 @@ use std::{ops::ControlFlow, panic::AssertUnwindSafe};
 
 use epilogue_core::{
     Agent, Message, Role, Session, Usage,
+    agent::ToolSpec,
+    event::Activity,
     message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
     profile::{FinishTool, Writes},
     variables,
@@ -20,6 +22,7 @@ use crate::{
     clock::{Sleep, within},
     llm::{ModelError, ModelEvent, ModelRequest, ModelUsage, ToolDefinition, tokens},
     tool::Toolbox,
+    wording::ToolInvocation,
 };
 
 /// What stands in the transcript as the result of the call by which the agent said goodbye.
@@ -66,6 +69,8 @@ pub(crate) struct TurnRun {
     history: Vec<Message>,
     /// What the turn adds to the transcript.
     pub(super) added: Vec<NewMessage>,
+    /// What its tools came to, for the activity log.
+    pub(super) activity: Vec<Activity>,
     pub(super) usage: Usage,
     input_tokens: u64,
     pub(super) finish: bool,
@@ -117,6 +122,7 @@ impl TurnRun {
             number,
             history,
             added,
+            activity: Vec::new(),
             usage,
             input_tokens: said.input_tokens,
             finish: false,
@@ -371,18 +377,39 @@ impl TurnRun {
             (None, Some(tool)) => {
                 let clock = self.engine.clock().clone();
                 let calling = async move { tool.call(call, &clock).await };
-                self.unless_cut(calling).await?.text
+                let reply = self.unless_cut(calling).await?;
+                self.log_call(&call.name, reply.failure.as_deref());
+                reply.text
             }
             (Some(spec), _) => {
                 let engine = self.engine.clone();
-                let calling =
-                    async move { engine.inner.parts.tools.call(&spec, &call.arguments).await };
-                self.unless_cut(calling).await?.text
+                let words = self.words(&spec, call);
+                let calling = async move {
+                    let tools = &engine.inner.parts.tools;
+                    tools.call_with(&spec, &call.arguments, words.as_deref()).await
+                };
+                let reply = self.unless_cut(calling).await?;
+                self.log_call(&call.name, reply.failure.as_deref());
+                reply.text
             }
             (None, None) => format!("There is no tool called {}.", call.name),
         };
         self.tell(TurnEvent::ToolFinished { name: call.name.clone() }).await?;
         Ok(result)
+    }
+
+    /// The call in the words of the API that the tool was written through, if it has some and the
+    /// arguments are what it takes.
+    fn words(&self, spec: &ToolSpec, call: &ToolCall) -> Option<String> {
+        let dialect = spec.worded_by.as_ref()?;
+        let invocation = ToolInvocation { session: &self.session, agent: &self.agent, call };
+        self.engine.inner.parts.wording.tool_call(dialect, &invocation)
+    }
+
+    fn log_call(&mut self, tool: &str, failure: Option<&str>) {
+        let call = (self.number, self.activity.len(), tool);
+        let entry = Activity::tool_called(&self.session, call, failure, self.engine.now());
+        self.activity.push(entry);
     }
 
     /// Waits for something unless the turn is cut first.

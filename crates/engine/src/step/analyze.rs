@@ -2,15 +2,18 @@
 //! the form. What could not be determined is null; nothing is made up here.
 
 use epilogue_core::{
-    Message, Role,
+    Message, Role, Span,
     analysis::{Answer, Form},
     message::NewMessage,
+    profile::NotifyEnded,
+    retry::RetryPolicy,
 };
 use epilogue_storage::{AnalysisResult, Product};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::{StepContext, StepDone, StepError};
+use crate::clock::within;
 use crate::llm::{AnswerSchema, ModelError, ModelEvent, ModelRequest};
 
 /// How much of a conversation a form is filled in from, in characters: its end.
@@ -27,18 +30,62 @@ const INSTRUCTIONS: &str = "You fill in a form about a conversation between a pe
     Answer with one JSON object that matches the schema, and nothing else. Use null for whatever \
     cannot be determined from the conversation.";
 
+/// When a form is tried again that a webhook waits for. After the last attempt it is null: what
+/// could not be found out must not keep the owner from hearing of the rest.
+const AWAITED: [Span; 3] = [Span::ZERO, Span::from_secs(2), Span::from_secs(10)];
+
 pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let conversation = conversation(&cx.transcript().await?);
-    let mut products = Vec::new();
-    for form in &cx.agent.analysis {
-        let answer = fill_in(cx, form, &conversation).await?;
-        products.push(Product::Analysis(AnalysisResult {
-            form: form.name.clone(),
-            values: Value::Object(answer.values),
-            at: cx.engine.now(),
-        }));
+    let known = cx.engine.store().analyses_of(&cx.session.org, cx.session.id).await;
+    let known = known.map_err(|error| StepError::because("the analysis", &error))?;
+    let missing = |form: &&Form| form.enabled && known.iter().all(|other| other.form != form.name);
+    let (mut products, mut failures) = (Vec::new(), Vec::new());
+    let (clock, limit) = (cx.engine.clock(), cx.engine.inner.parts.policies.analyze.timeout);
+    let until = cx.engine.now() + limit;
+    for form in cx.agent.analysis.iter().filter(missing) {
+        // One form that hangs must not take the others down with it.
+        let filling = fill_in(cx, form, &conversation);
+        let filled = within(&**clock, until.since(cx.engine.now()), filling).await;
+        let late = || StepError::again(format!("no answer within {} ms", limit.as_millis()));
+        match filled.unwrap_or_else(|| Err(late())) {
+            Ok(answer) => products.push(filled_in(cx, form, Value::Object(answer.values))),
+            Err(error) => failures.push((form, error)),
+        }
     }
-    Ok(StepDone::Done { detail: format!("{} forms filled in", products.len()), products })
+    conclude(cx, products, &failures)
+}
+
+fn filled_in(cx: &StepContext<'_>, form: &Form, values: Value) -> Product {
+    Product::Analysis(AnalysisResult { form: form.name.clone(), values, at: cx.engine.now() })
+}
+
+/// What is filled in stays, whatever the other forms came to.
+fn conclude(
+    cx: &StepContext<'_>,
+    mut products: Vec<Product>,
+    failures: &[(&Form, StepError)],
+) -> Result<StepDone, StepError> {
+    let done = format!("{} forms filled in", products.len());
+    let why: Vec<_> =
+        failures.iter().map(|(form, error)| format!("{}: {}", form.name, error.detail)).collect();
+    let Some((_, first)) = failures.first() else {
+        return Ok(StepDone::Done { detail: done, products });
+    };
+    let awaited = cx.session.profile.notify_ended == NotifyEnded::AfterAnalysis;
+    let last = cx.step.failures as usize + 1 >= AWAITED.len();
+    let fatal = failures.iter().all(|(_, error)| error.fatal);
+    if awaited && (last || fatal) {
+        products.extend(failures.iter().map(|(form, _)| filled_in(cx, form, Value::Null)));
+        let detail = format!("{done}; given up, and null: {}", why.join("; "));
+        return Ok(StepDone::Done { detail, products });
+    }
+    let policy = awaited.then(|| RetryPolicy {
+        schedule: AWAITED.to_vec(),
+        ..cx.engine.inner.parts.policies.analyze.clone()
+    });
+    let retry_after = first.retry_after;
+    let detail = why.join("; ");
+    Err(StepError { fatal, retry_after, products, policy, ..StepError::again(detail) })
 }
 
 /// The end of what was said, as JSON, so that no words can pass for ours.
@@ -47,7 +94,7 @@ fn conversation(messages: &[Message]) -> String {
     let mut said: Vec<_> = messages
         .iter()
         .rev()
-        .filter(|message| message.body.is_visible())
+        .filter(|message| !message.body.content.is_empty())
         .take_while(|message| {
             chars += message.body.content.chars().count();
             chars <= TRANSCRIPT_CHARS_MAX

@@ -3,11 +3,15 @@
 
 mod analyze;
 mod ingest_memory;
-mod notify;
+pub(crate) mod notify;
+mod record_result;
 
 use std::fmt::Write as _;
 
-use epilogue_core::{Agent, Message, Session, Span, Step, StepKind, session::Ended};
+use epilogue_core::{
+    Agent, Message, Session, Span, Step, StepKind, event::Activity, retry::RetryPolicy,
+    session::Ended,
+};
 use epilogue_storage::{ClaimedStep, Product, SessionName};
 
 use crate::Engine;
@@ -41,12 +45,23 @@ pub(crate) struct StepError {
     pub detail: String,
     /// What the attempt made all the same, such as the record of a delivery.
     pub products: Vec<Product>,
+    /// When it is tried again. `None`: by the operator's schedule.
+    pub policy: Option<RetryPolicy>,
+    /// What the activity log is told if this was the last attempt.
+    pub on_park: Option<Box<Activity>>,
 }
 
 impl StepError {
     /// Trying again may help.
     pub fn again(detail: impl Into<String>) -> Self {
-        Self { fatal: false, retry_after: None, detail: detail.into(), products: Vec::new() }
+        Self {
+            fatal: false,
+            retry_after: None,
+            detail: detail.into(),
+            products: Vec::new(),
+            policy: None,
+            on_park: None,
+        }
     }
 
     /// Trying again cannot help.
@@ -77,6 +92,7 @@ pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDo
         }
         StepKind::IngestMemory => ingest_memory::run(&cx).await,
         StepKind::Analyze => analyze::run(&cx).await,
+        StepKind::RecordResult => record_result::run(&cx).await,
         StepKind::NotifyEnded | StepKind::NotifyFinalized => notify::run(&cx).await,
         StepKind::Purge => Ok(StepDone::Done {
             detail: "messages, metadata and delivered bodies removed".into(),

@@ -1,14 +1,22 @@
 //! Tells the agent's owner. At least once: every attempt carries the same event id and body.
 
-use epilogue_core::agent::WebhookSpec;
+use epilogue_core::{
+    EventId, Span, Timestamp,
+    agent::{BodyTemplate, WebhookSpec},
+    event::Activity,
+    retry::{ATTEMPT_MAX, Refusals, RetryPolicy},
+};
 use epilogue_storage::{Delivery, DeliveryAttempt, Product};
+use http::HeaderMap;
 use secrecy::SecretString;
 
 use super::{StepContext, StepDone, StepError};
 use crate::{
+    clock::within,
     secret,
-    webhook::{WebhookReply, WebhookRequest},
+    webhook::{WebhookReply, WebhookRequest, owners, template},
     wording::{Notification, Payload},
+    worker::ATTEMPT_SLACK_MS,
 };
 
 /// The statuses with which a receiver may ask us to wait.
@@ -18,42 +26,80 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let Some(webhook) = &cx.agent.webhook else {
         return Ok(StepDone::Skipped("the agent has no webhook".into()));
     };
-    let Some(payload) = payload(cx).await? else {
+    let Some(payload) = payload(cx, webhook.body.as_ref()).await? else {
         return Ok(StepDone::Skipped("this API has no such event".into()));
     };
     let request = request(cx, webhook, &payload)?;
-    let reply = cx.engine.inner.parts.webhooks.send(&request).await;
-    let verdict = judge(&reply);
-    let product = record(cx, &request, payload, &reply, verdict.is_ok());
+    let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
+    let sending = cx.engine.inner.parts.webhooks.send(&request);
+    let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
+        let took = format!("it took longer than {} ms", limit.as_millis());
+        let policy = payload.manners.map(|manners| manners.policy);
+        return Err(StepError { policy, ..StepError::again(took) });
+    };
+    let manners = payload.manners.clone();
+    let verdict = judge(&reply, manners.as_ref().map(|m| m.refusals).unwrap_or_default());
+    let told = |failure: Option<&str>| {
+        let attempt = (cx.step.id(), cx.step.attempt);
+        let now = cx.engine.now();
+        Activity::webhook_told(&cx.session, attempt, &payload.event, failure, now)
+    };
+    let logged = manners.as_ref().is_some_and(|manners| manners.logged);
+    let mut products = vec![record(cx, &request, &payload, &reply, verdict.is_ok())];
     match verdict {
-        Ok(detail) => Ok(StepDone::Done { detail, products: vec![product] }),
-        Err(error) => Err(StepError { products: vec![product], ..error }),
+        Ok(detail) => {
+            products.extend(logged.then(|| Product::Activity(Box::new(told(None)))));
+            Ok(StepDone::Done { detail, products })
+        }
+        Err(error) => {
+            let on_park = logged.then(|| Box::new(told(Some(&error.detail))));
+            let policy = manners.map(|manners| manners.policy);
+            Err(StepError { products, policy, on_park, ..error })
+        }
     }
 }
 
 /// The words of the event. A delivery that is sent again says what it said the first time.
-async fn payload(cx: &StepContext<'_>) -> Result<Option<Payload>, StepError> {
+async fn payload(
+    cx: &StepContext<'_>,
+    own_words: Option<&BodyTemplate>,
+) -> Result<Option<Payload>, StepError> {
     let id = cx.step.id().event_id();
     let (store, org) = (cx.engine.store(), &cx.session.org);
     let known = store.delivery(org, &id).await;
     let known = known.map_err(|error| StepError::because("the log could not be read", &error))?;
     let analyses = store.analyses_of(org, cx.session.id).await;
     let analyses = analyses.map_err(|error| StepError::because("the analysis", &error))?;
-    let worded = cx.engine.inner.parts.wording.payload(&Notification {
+    let wording = &cx.engine.inner.parts.wording;
+    let transcript = if wording.tells_transcript(&cx.session.dialect) {
+        cx.transcript().await?
+    } else {
+        Vec::new()
+    };
+    let worded = wording.payload(&Notification {
         kind: cx.step.kind,
         id: &id,
         session: &cx.session,
         agent: &cx.agent,
         ended: &cx.ended,
         analyses: &analyses,
+        transcript: &transcript,
     });
+    let Some(worded) = worded else { return Ok(None) };
     // After a purge its words are gone from the log, and are made anew from what has stayed.
-    Ok(worded.map(|worded| match known {
-        Some((delivery, _)) if !delivery.body.is_empty() => {
-            Payload { body: delivery.body, ..worded }
-        }
-        _ => worded,
-    }))
+    let body = match (known, own_words) {
+        (Some((delivery, _)), _) if !delivery.body.is_empty() => delivery.body,
+        (_, Some(own)) => in_own_words(own, &worded.body)?,
+        (_, None) => worded.body,
+    };
+    Ok(Some(Payload { body, ..worded }))
+}
+
+/// The event's words put into the owner's own.
+pub(crate) fn in_own_words(own: &BodyTemplate, body: &str) -> Result<String, StepError> {
+    let words = serde_json::from_str(body)
+        .map_err(|error| StepError::because("the event's words are not JSON", &error))?;
+    template::fill_in(own, &words).map_err(|error| StepError::fatal(error.to_string()))
 }
 
 fn request(
@@ -61,15 +107,40 @@ fn request(
     webhook: &WebhookSpec,
     payload: &Payload,
 ) -> Result<WebhookRequest, StepError> {
+    let policy = cx.engine.inner.parts.policies.of(cx.step.kind);
+    own_request(webhook, payload, (cx.step.id().event_id(), cx.engine.now()), policy)
+}
+
+/// A request as its owner wants it. The payload's body is sent as it is.
+pub(crate) fn own_request(
+    webhook: &WebhookSpec,
+    payload: &Payload,
+    (id, at): (EventId, Timestamp),
+    policy: &RetryPolicy,
+) -> Result<WebhookRequest, StepError> {
+    let mut url = webhook.url.clone();
+    if !webhook.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&webhook.query);
+    }
+    let own = payload.manners.as_ref().map(|manners| manners.policy.timeout.min(ATTEMPT_MAX));
+    let format = webhook.body.as_ref().map(|own| own.format).unwrap_or_default();
     Ok(WebhookRequest {
-        url: webhook.url.clone(),
-        id: cx.step.id().event_id(),
-        at: cx.engine.now(),
+        url,
+        id,
+        at,
+        method: webhook.method,
+        headers: headers(webhook)?,
+        content_type: format.content_type(),
         body: payload.body.clone(),
         secrets: secrets(webhook)?,
         body_signature_header: payload.body_signature_header,
-        timeout: cx.engine.inner.parts.policies.of(cx.step.kind).timeout,
+        timeout: own.unwrap_or(policy.timeout),
     })
+}
+
+fn headers(webhook: &WebhookSpec) -> Result<HeaderMap, StepError> {
+    let own = webhook.headers.iter().map(|(name, value)| owners::header(name, value));
+    own.collect::<Result<_, _>>().map_err(|error| StepError::because("not delivered", &error))
 }
 
 fn secrets(webhook: &WebhookSpec) -> Result<Vec<SecretString>, StepError> {
@@ -83,7 +154,7 @@ fn secrets(webhook: &WebhookSpec) -> Result<Vec<SecretString>, StepError> {
 }
 
 /// What a reply means: done, owed again, or never to be accepted.
-fn judge(reply: &WebhookReply) -> Result<String, StepError> {
+fn judge(reply: &WebhookReply, refusals: Refusals) -> Result<String, StepError> {
     let answer = match &reply.result {
         Ok(answer) => answer,
         Err(error) => return Err(StepError::because("not delivered", error)),
@@ -92,6 +163,7 @@ fn judge(reply: &WebhookReply) -> Result<String, StepError> {
     match answer.status {
         200..=299 => Ok(said),
         410 => Err(StepError::fatal("the receiver answered 410: it is gone")),
+        status if !refusals.again(status) => Err(StepError::fatal(said)),
         status => {
             let retry_after = answer.retry_after.filter(|_| MAY_ASK_TO_WAIT.contains(&status));
             Err(StepError { retry_after, ..StepError::again(said) })
@@ -102,7 +174,7 @@ fn judge(reply: &WebhookReply) -> Result<String, StepError> {
 fn record(
     cx: &StepContext<'_>,
     request: &WebhookRequest,
-    payload: Payload,
+    payload: &Payload,
     reply: &WebhookReply,
     accepted: bool,
 ) -> Product {
@@ -115,9 +187,9 @@ fn record(
     let delivery = Delivery {
         id: request.id.clone(),
         session: cx.session.id,
-        event: payload.event,
+        event: payload.event.clone(),
         url: request.url.to_string(),
-        body: payload.body,
+        body: payload.body.clone(),
         created_at: request.at,
         accepted_at: accepted.then(|| request.at + reply.took),
         attempts: 1,
@@ -147,25 +219,39 @@ mod tests {
     #[test]
     fn statuses_mean_what_the_documentation_says() {
         for accepted in [200, 204, 299] {
-            assert!(judge(&answered(accepted, None)).is_ok());
+            assert!(judge(&answered(accepted, None), Refusals::default()).is_ok());
         }
         for refused in [199, 300, 302, 400, 404, 500] {
-            assert!(!judge(&answered(refused, None)).expect_err("refused").fatal);
+            assert!(
+                !judge(&answered(refused, None), Refusals::default()).expect_err("refused").fatal
+            );
         }
-        assert!(judge(&answered(410, None)).expect_err("gone").fatal);
+        assert!(judge(&answered(410, None), Refusals::default()).expect_err("gone").fatal);
     }
 
     #[test]
     fn only_a_receiver_that_is_busy_may_ask_us_to_wait() {
         let wait = Some(Span::from_secs(60));
-        let asked = |status| judge(&answered(status, wait)).expect_err("refused").retry_after;
+        let asked = |status| {
+            judge(&answered(status, wait), Refusals::default()).expect_err("refused").retry_after
+        };
         assert_eq!((asked(429), asked(503), asked(500)), (wait, wait, None));
+    }
+
+    #[test]
+    fn where_only_faults_are_tried_again_every_other_refusal_is_final() {
+        let fatal = |status| {
+            judge(&answered(status, None), Refusals::ServerFaults).expect_err("refused").fatal
+        };
+        assert!([300, 302, 400, 404, 410, 429, 499].into_iter().all(fatal));
+        assert!(![500, 502, 503, 599].into_iter().any(fatal));
     }
 
     #[test]
     fn no_answer_is_tried_again() {
         let result = Err(WebhookError::Timeout { seconds: 7 });
-        let error = judge(&WebhookReply { result, took: Span::ZERO }).expect_err("failed");
+        let error = judge(&WebhookReply { result, took: Span::ZERO }, Refusals::default())
+            .expect_err("failed");
         assert!(!error.fatal && error.detail.contains("7 s"));
     }
 }

@@ -38,10 +38,11 @@ impl HttpWebhooks {
 
     async fn attempt(&self, request: &WebhookRequest) -> Result<WebhookAnswer, WebhookError> {
         let outgoing = Outgoing {
-            method: Method::POST,
+            method: Method::from_bytes(request.method.as_str().as_bytes())
+                .map_err(|error| WebhookError::Header(error.into()))?,
             url: request.url.clone(),
             headers: headers(request)?,
-            body: request.body.clone(),
+            body: if request.method.has_body() { request.body.clone() } else { String::new() },
         };
         let exchange = self.egress.send(outgoing, RESPONSE_BYTES_MAX);
         let Some(answer) = within(&*self.clock, request.timeout, exchange).await else {
@@ -65,8 +66,10 @@ fn headers(request: &WebhookRequest) -> Result<HeaderMap, WebhookError> {
         HeaderValue::from_str(text)
             .map_err(|error: InvalidHeaderValue| WebhookError::Header(error.into()))
     };
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut headers = request.headers.clone();
+    if request.method.has_body() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+    }
     headers.insert(WEBHOOK_ID, value(request.id.as_str())?);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(request.at.as_secs()));
     let signature = sign::signature(&request.secrets, &request.id, request.at, &request.body);

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use epilogue_core::EventId;
+use epilogue_core::{EventId, agent::HookMethod};
 use secrecy::SecretString;
 use standardwebhooks::Webhook;
 use url::Url;
@@ -19,6 +19,9 @@ const LIMIT: Span = Span::from_secs(7);
 
 fn to(url: &Url) -> WebhookRequest {
     WebhookRequest {
+        method: HookMethod::Post,
+        headers: HeaderMap::new(),
+        content_type: "application/json",
         url: url.clone(),
         id: EventId::from("evt_1"),
         at: NOW,
@@ -189,4 +192,25 @@ async fn a_header_that_cannot_be_sent_stops_the_attempt() {
     let reply = webhooks(&SimClock::at(NOW)).send(&injected).await;
     assert!(matches!(reply.result, Err(WebhookError::Header(_))));
     assert!(fake.heard().is_empty());
+}
+
+#[tokio::test]
+async fn the_owners_method_headers_and_content_type_are_sent() {
+    let fake = FakeReceiver::start(Script::answer(200, "")).await;
+    let mut request = WebhookRequest {
+        method: HookMethod::Put,
+        content_type: "text/plain; charset=utf-8",
+        ..to(&fake.url)
+    };
+    request.headers.insert("x-api-key", HeaderValue::from_static("secret"));
+    let webhooks = webhooks(&SimClock::at(NOW));
+    webhooks.send(&request).await.result.expect("an answer");
+    request.method = HookMethod::Get;
+    webhooks.send(&request).await.result.expect("an answer");
+    let heard = fake.heard();
+    assert_eq!((heard[0].method.as_str(), heard[0].body.as_str()), ("PUT", BODY));
+    assert_eq!(heard[0].header("x-api-key"), Some("secret"));
+    assert_eq!(heard[0].header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!((heard[1].method.as_str(), heard[1].body.as_str()), ("GET", ""));
+    assert_eq!(heard[1].header("content-type"), None);
 }

@@ -8,7 +8,7 @@ use reqwest::{Client, Response, redirect, retry};
 use url::Url;
 
 use super::{
-    WebhookError, address,
+    WebhookError,
     resolve::{Guard, GuardedResolver, failure},
 };
 
@@ -107,7 +107,7 @@ impl Egress {
         request: Outgoing,
         body_bytes_max: usize,
     ) -> Result<Incoming, WebhookError> {
-        let host = self.check(&request.url)?;
+        let host = self.guard.check(&request.url)?;
         let sent = self
             .http
             .request(request.method, request.url)
@@ -119,22 +119,6 @@ impl Egress {
         let (body, extent) = read.map_err(|error| failure(error, &host))?;
         let headers = std::mem::take(response.headers_mut());
         Ok(Incoming { status: response.status(), headers, body, extent })
-    }
-
-    /// Judges what the URL itself says; a literal address never comes past the resolver.
-    fn check(&self, url: &Url) -> Result<String, WebhookError> {
-        let known = match url.scheme() {
-            "https" => true,
-            "http" => self.guard == Guard::Open,
-            _ => false,
-        };
-        let Some(host) = url.host().filter(|_| known) else {
-            return Err(WebhookError::Scheme(url.scheme().to_owned()));
-        };
-        if self.guard == Guard::PublicOnly && !address::may_be_public(&host) {
-            return Err(WebhookError::PrivateAddress { host: host.to_string() });
-        }
-        Ok(host.to_string())
     }
 }
 

@@ -1,19 +1,22 @@
 //! Webhooks: how they are signed, where they may go, and what one attempt comes to.
 
-mod address;
+pub(crate) mod address;
 pub mod deliver;
 pub mod egress;
 #[cfg(test)]
 pub(crate) mod fake;
-mod resolve;
+pub(crate) mod owners;
+pub(crate) mod resolve;
 mod sign;
+pub mod template;
 
 use async_trait::async_trait;
-use epilogue_core::{EventId, Span, Timestamp};
+use epilogue_core::{EventId, Span, Timestamp, agent::HookMethod};
+use http::HeaderMap;
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::deliver::HttpWebhooks;
+pub use self::{deliver::HttpWebhooks, owners::may_set as may_set_header};
 
 /// One attempt to be made.
 #[derive(Clone, Debug)]
@@ -24,6 +27,12 @@ pub struct WebhookRequest {
     pub id: EventId,
     /// When this attempt is made: `webhook-timestamp`.
     pub at: Timestamp,
+    /// How it is called. Methods without a body send none.
+    pub method: HookMethod,
+    /// The receiver's own headers, their secrets resolved and marked as such.
+    pub headers: HeaderMap,
+    /// What the body is.
+    pub content_type: &'static str,
     /// The exact body.
     pub body: String,
     /// What it is signed with, newest first. Empty: not signed.

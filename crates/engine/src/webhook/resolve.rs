@@ -8,6 +8,7 @@ use std::{
 };
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
 use super::{WebhookError, address};
 
@@ -21,6 +22,22 @@ pub enum Guard {
 }
 
 impl Guard {
+    /// Judges what a URL itself says; a literal address never comes past the resolver. Gives the host.
+    pub fn check(self, url: &Url) -> Result<String, WebhookError> {
+        let known = match url.scheme() {
+            "https" => true,
+            "http" => self == Self::Open,
+            _ => false,
+        };
+        let Some(host) = url.host().filter(|_| known) else {
+            return Err(WebhookError::Scheme(url.scheme().to_owned()));
+        };
+        if self == Self::PublicOnly && !address::may_be_public(&host) {
+            return Err(WebhookError::PrivateAddress { host: host.to_string() });
+        }
+        Ok(host.to_string())
+    }
+
     fn lets(self, ip: IpAddr) -> bool {
         self == Self::Open || address::is_public(ip)
     }
@@ -73,6 +90,11 @@ pub fn failure(error: reqwest::Error, host: &str) -> WebhookError {
     } else {
         WebhookError::Unreachable(error.into())
     }
+}
+
+/// Whether a request failed because a name led to private addresses alone.
+pub fn is_private(error: &reqwest::Error) -> bool {
+    has_cause::<NoPublicAddress>(error)
 }
 
 fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {

@@ -174,6 +174,7 @@ async fn everything_that_is_owed_is_done_once_and_in_order() {
         setup.agent["analysis"] = json!([{ "name": "qa", "labels": [] }]);
         setup.profile.holds_media = true;
         setup.profile.notify_finalized = true;
+        setup.profile.searchable = true;
     })
     .await;
     app.webhooks().plan([Plan::Answer(500, None)]);

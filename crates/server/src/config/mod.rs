@@ -25,10 +25,12 @@ mod tests;
 mod words;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use epilogue_core::agent::ModelSpec;
 use serde::Deserialize;
 
 #[cfg(test)]
@@ -68,6 +70,9 @@ pub struct Config {
     /// Who may use the server, and for what.
     #[serde(default)]
     pub organizations: Vec<OrganizationSection>,
+    /// Models that tenants may name, each by its vendor.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelSpec>,
     /// Avatar sessions.
     pub media: MediaConfig,
     /// Long-term memory.
@@ -129,6 +134,7 @@ impl Config {
         self.memory.check(&at("memory"), report);
         self.telemetry.check(&at("telemetry"), report);
         self.health.check(&at("health"), report);
+        organizations::check_models(&self.models, &at("models"), report);
         organizations::check(self, &at("organizations"), report);
     }
 

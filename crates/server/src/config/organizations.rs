@@ -2,6 +2,8 @@
 
 mod agents;
 
+pub(super) use agents::check_models;
+
 use std::fmt;
 
 use epilogue_core::{Agent, AgentId, MicroCredits, OrgId, agent::SecretRef};

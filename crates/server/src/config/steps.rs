@@ -38,6 +38,8 @@ pub struct StepsConfig {
     pub release_media: StepConfig,
     /// Removing what must not stay.
     pub purge: StepConfig,
+    /// Keeping conversations where they can be searched.
+    pub record_result: StepConfig,
 }
 
 /// How one kind of step is tried.
@@ -86,6 +88,7 @@ impl StepsConfig {
             StepKind::Analyze => self.analyze.policy(),
             StepKind::NotifyEnded | StepKind::NotifyFinalized => self.notify.policy(),
             StepKind::Purge => self.purge.policy(),
+            StepKind::RecordResult => self.record_result.policy(),
         }
     }
 
@@ -99,6 +102,7 @@ impl StepsConfig {
             ("ingest_memory", &self.ingest_memory),
             ("release_media", &self.release_media),
             ("purge", &self.purge),
+            ("record_result", &self.record_result),
         ];
         for (key, step) in kinds {
             step.check(&at.key(key), self.lease_s, report);

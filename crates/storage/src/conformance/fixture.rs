@@ -90,6 +90,7 @@ pub fn profile() -> Profile {
         notify_finalized: true,
         holds_media: true,
         keeps: Keeps::Transcript,
+        searchable: false,
         turns: TurnRules::ORDINARY,
     }
 }
@@ -279,6 +280,7 @@ impl<S: Storage> World<S> {
             number,
             messages: vec![replied("On time.", now)],
             usage: replied_usage(),
+            activity: Vec::new(),
             key: None,
             then_end: None,
         }

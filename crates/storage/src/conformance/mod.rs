@@ -19,6 +19,7 @@ use std::future::Future;
 use crate::Storage;
 
 pub mod audit;
+pub mod companions;
 pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
@@ -35,6 +36,7 @@ pub mod persistence;
 pub mod race;
 pub mod races;
 pub mod races_work;
+pub mod searches;
 pub mod sessions;
 pub mod steps;
 mod suite;
@@ -45,8 +47,9 @@ pub mod whole_turns;
 mod prelude {
     //! The traits, for their methods.
     pub use crate::{
-        ActivityStore as _, DeliveryStore as _, DirectoryStore as _, LedgerStore as _,
-        MemoryStore as _, SessionStore as _, StepStore as _, TurnStore as _,
+        ActivityStore as _, AgentStore as _, DeliveryStore as _, DirectoryStore as _,
+        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ResultStore as _,
+        SessionStore as _, StepStore as _, TurnStore as _,
     };
 }
 

@@ -5,6 +5,23 @@
 macro_rules! conformance_suite {
     ($backend:expr) => {
         $crate::conformance_cases! { $backend;
+            companions {
+                an_agent_is_written_with_its_document_and_followed,
+                a_deleted_agent_opens_nothing_and_stays_for_its_sessions,
+                a_configured_agent_is_neither_followed_nor_deleted,
+                the_configuration_leaves_written_agents_alone,
+                anothers_agents_and_integrations_cannot_be_touched,
+                an_integration_is_kept_changed_and_removed_with_its_tokens,
+                a_token_has_a_name_of_its_own_and_is_revoked_at_once,
+            }
+            searches {
+                a_result_is_found_as_it_was_kept,
+                results_are_searched_by_each_part_and_by_words,
+                results_have_pages_orders_and_facets,
+                what_is_purged_leaves_the_search,
+                anothers_results_are_in_no_search,
+                the_activity_log_is_searched_by_each_part,
+            }
             sessions {
                 an_opened_session_is_found_as_it_was_given,
                 a_greeting_is_the_first_message_whether_it_was_counted_or_not,
@@ -235,7 +252,9 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 18] = [
+    const FILES: [&str; 20] = [
+        include_str!("companions.rs"),
+        include_str!("searches.rs"),
         include_str!("deadlines.rs"),
         include_str!("deliveries.rs"),
         include_str!("directory.rs"),

@@ -4,14 +4,17 @@ use async_trait::async_trait;
 use epilogue_core::{OrgId, SessionId, event::Activity};
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStorage, row};
-use crate::{ActivityStore, Cursor, Page, PageRequest, Result};
+use super::{SqliteStorage, activity_search, row};
+use crate::{
+    ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, Cursor, Hits, OffsetPage, Page,
+    PageRequest, Result,
+};
 
 /// Records what happened. Recording it again changes nothing.
 pub(super) fn record(db: &Connection, org: &OrgId, activity: &Activity) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO activity (org_id, at, activity_id, kind, session_id, by_key, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        "INSERT INTO activity (org_id, at, activity_id, kind, session_id, by_key, detail, agent_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         org.as_str(),
@@ -21,11 +24,16 @@ pub(super) fn record(db: &Connection, org: &OrgId, activity: &Activity) -> Resul
         activity.session.as_ref().map(|id| id.0.as_bytes().as_slice()),
         activity.by,
         row::to_json(&activity.detail)?,
+        activity.agent.as_ref().map(epilogue_core::AgentId::as_str),
     ])?;
     Ok(())
 }
 
-fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
+/// The columns of [`activity`].
+pub(super) const COLUMNS: &str = "at, activity_id, kind, session_id, by_key, detail, agent_id";
+
+/// A row of [`COLUMNS`].
+pub(super) fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
     Ok(Activity {
         at: row::time(row, 0)?,
         id: row.get(1)?,
@@ -33,6 +41,7 @@ fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
         session: row::session_id_opt(row, 3)?,
         by: row.get(4)?,
         detail: row::json(row, 5)?,
+        agent: row.get::<_, Option<String>>(6)?.map(Into::into),
     })
 }
 
@@ -50,7 +59,7 @@ impl ActivityStore for SqliteStorage {
             let of_session =
                 if session.is_some() { "AND session_id = ?2" } else { "AND ?2 IS NULL" };
             let mut statement = db.prepare_cached(&format!(
-                "SELECT at, activity_id, kind, session_id, by_key, detail FROM activity
+                "SELECT {COLUMNS} FROM activity
                  WHERE org_id = ?1 {of_session} AND (at, activity_id) < (?3, ?4)
                  ORDER BY at DESC, activity_id DESC LIMIT ?5"
             ))?;
@@ -71,5 +80,26 @@ impl ActivityStore for SqliteStorage {
             }))
         };
         self.readers.read(read).await
+    }
+
+    async fn search_activity(
+        &self,
+        org: &OrgId,
+        filter: &ActivityFilter,
+        order: ActivityOrder,
+        page: OffsetPage,
+    ) -> Result<Hits<Activity>> {
+        let (org, filter) = (org.clone(), filter.clone());
+        let read = move |db: &Connection| activity_search::search(db, &org, &filter, order, page);
+        self.readers.read(read).await
+    }
+
+    async fn activity_counts(
+        &self,
+        org: &OrgId,
+        filter: &ActivityFilter,
+    ) -> Result<Vec<ActivityCount>> {
+        let (org, filter) = (org.clone(), filter.clone());
+        self.readers.read(move |db| activity_search::counts(db, &org, &filter)).await
     }
 }

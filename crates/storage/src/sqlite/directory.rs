@@ -90,7 +90,8 @@ fn latest_agent(
     let found = db
         .prepare_cached(
             "SELECT agent_id, version, config FROM agents
-             WHERE org_id = ?1 AND agent_id = ?2 ORDER BY version DESC LIMIT 1",
+             WHERE org_id = ?1 AND agent_id = ?2 AND deleted_at IS NULL
+             ORDER BY version DESC LIMIT 1",
         )?
         .query_row(params![org.as_str(), id.as_str()], versioned_agent)
         .optional()?;
@@ -103,8 +104,8 @@ fn versioned_agent(row: &Row<'_>) -> rusqlite::Result<(AgentVersion, Agent)> {
 
 fn agents(db: &Connection, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
     let mut statement = db.prepare_cached(
-        "SELECT agent_id, max(version), config FROM agents WHERE org_id = ?1
-         GROUP BY agent_id ORDER BY agent_id",
+        "SELECT agent_id, max(version), config FROM agents
+         WHERE org_id = ?1 AND deleted_at IS NULL GROUP BY agent_id ORDER BY agent_id",
     )?;
     let rows = statement.query_map([org.as_str()], versioned_agent)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -1,15 +1,20 @@
 //! The embedded backend: SQLite, one file, one writer, many readers.
 
 mod activity;
+mod activity_search;
+mod agent_write;
 mod agents;
+mod conditions;
 mod connection;
 mod delivery;
 mod directory;
 mod fault;
+mod integration;
 mod ledger;
 mod log;
 mod memory;
 mod readers;
+mod result;
 mod row;
 mod session;
 mod session_list;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use epilogue_core::{
     Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
     SessionState, StepState, Timestamp,
+    event::Activity,
     finalization::{self, Closing},
     ledger::{self, Account},
     message::NewMessage,
@@ -81,6 +82,9 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
         return Ok(OpenOutcome::NameTaken);
     }
     append(db, session, (0, 0), request.greeting.as_slice())?;
+    if session.profile.searchable {
+        activity::record(db, &session.org, &Activity::session_opened(session))?;
+    }
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }

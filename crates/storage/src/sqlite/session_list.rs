@@ -1,12 +1,10 @@
 //! Finding and listing sessions in SQLite.
 
-use std::fmt::Write as _;
-
 use epilogue_core::{OrgId, Session, SessionId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
-use super::row;
+use super::{conditions::Conditions, row};
 use crate::{
     Cursor, Page, PageRequest, RecentFilter, RecentSessions, Result, SessionFilter, SessionName,
     StateFilter,
@@ -44,24 +42,6 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
     }
 }
 
-/// Conditions of a query, each with the values it names.
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn of(org: &OrgId) -> Self {
-        Self { sql: "org_id = ?1".into(), values: vec![Value::Text(org.to_string())] }
-    }
-
-    /// Adds `column operator value`.
-    fn and(&mut self, test: &str, value: impl Into<Value>) {
-        self.values.push(value.into());
-        let _ = write!(self.sql, " AND {test} ?{}", self.values.len());
-    }
-}
-
 /// The smallest session id of a point in time: ids are ordered by the time of opening.
 fn first_id_at(at: Timestamp) -> Vec<u8> {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
@@ -76,7 +56,7 @@ pub(super) fn list(
     filter: &SessionFilter,
     page: &PageRequest,
 ) -> Result<Page<Session>> {
-    let mut wanted = Conditions::of(org);
+    let mut wanted = Conditions::of(org, "sessions");
     match filter.state {
         // Spelt out, not bound, so that the partial indexes of these states are used.
         Some(StateFilter::Active) => wanted.sql.push_str(" AND state = 'active'"),
@@ -122,7 +102,7 @@ pub(super) fn list(
 
 /// What a list by activity looks for.
 fn recently(org: &OrgId, filter: &RecentFilter) -> Conditions {
-    let mut wanted = Conditions::of(org);
+    let mut wanted = Conditions::of(org, "sessions");
     wanted.and("dialect =", filter.dialect.to_string());
     // Spelt out, so that the partial indexes are used.
     wanted.sql.push_str(" AND channel IS NOT NULL");
@@ -206,7 +186,7 @@ mod tests {
         }
     }
 
-    fn plan(db: &Connection, sql: &str, values: &[Value]) -> String {
+    fn plan(db: &Connection, sql: &str, values: &[rusqlite::types::Value]) -> String {
         let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepared");
         let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3));
         steps.expect("explained").map(|step| step.expect("a step")).collect::<Vec<_>>().join("; ")

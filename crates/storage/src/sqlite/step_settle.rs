@@ -8,7 +8,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{activity, delivery, row, session, step};
+use super::{activity, delivery, result, row, session, step};
 use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
 
 /// Records a report, unless the lease was lost, and draws its consequences.
@@ -165,6 +165,8 @@ fn keep(db: &Connection, org: &OrgId, session: SessionId, product: &Product) -> 
             Ok(())
         }
         Product::Delivery(made, attempt) => delivery::record(db, org, made, attempt),
+        Product::Result(made, words) => result::keep(db, org, made, words),
+        Product::Activity(entry) => activity::record(db, org, entry),
         Product::Purge => purge(db, org, session),
     }
 }
@@ -178,5 +180,6 @@ fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
         "UPDATE sessions SET context = '{}', messages = 0, endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![org.as_str(), id])?;
+    result::purge(db, org, session)?;
     delivery::purge(db, org, session)
 }

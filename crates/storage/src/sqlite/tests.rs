@@ -236,3 +236,42 @@ fn the_next_lane_is_found_without_reading_the_steps_of_the_one_before() {
     assert_eq!(found, expected.map(|(org, lane)| (org.to_owned(), lane.to_owned())));
     assert!(operations.load(Relaxed) < 500, "{operations:?} operations for three lanes");
 }
+
+fn result_of(n: u128) -> crate::ResultRecord {
+    let at = epilogue_core::Timestamp::from_millis(0);
+    crate::ResultRecord {
+        session: epilogue_core::SessionId(uuid::Uuid::from_u128(n)),
+        dialect: "native".into(),
+        agent: "a".into(),
+        reason: epilogue_core::EndReason::UserEnd,
+        opened_at: at,
+        ended_at: at,
+        active: epilogue_core::Span::ZERO,
+        endpoint: String::new(),
+        data: serde_json::Map::new(),
+    }
+}
+
+#[tokio::test]
+async fn purged_words_are_gone_from_the_file_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let org = epilogue_core::OrgId::from("org");
+    let of_org = org.clone();
+    let keep = move |db: &writer::Db<'_>| {
+        result::keep(db.connection, &of_org, &result_of(1), "hello zyzzyva")?;
+        result::keep(db.connection, &of_org, &result_of(2), "hello there")
+    };
+    store.writer.decide(keep).await.expect("kept");
+    let holds = |needle: &[u8]| {
+        let file = std::fs::read(&path).expect("read");
+        file.windows(needle.len()).any(|bytes| bytes == needle)
+    };
+    store.tidy().await.expect("folded");
+    assert!(holds(b"zyzzyva"));
+    let purge = move |db: &writer::Db<'_>| result::purge(db.connection, &org, result_of(1).session);
+    store.writer.decide(purge).await.expect("purged");
+    store.tidy().await.expect("folded");
+    assert!(!holds(b"zyzzyva") && holds(b"hello"));
+}

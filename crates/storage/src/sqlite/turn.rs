@@ -8,7 +8,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, agents::Agents, session, writer::Db};
+use super::{SqliteStorage, activity, agents::Agents, session, writer::Db};
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
 };
@@ -93,6 +93,9 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(FinishTurnOutcome::NoSession);
     };
+    for entry in &request.activity {
+        activity::record(db, &request.org, entry)?;
+    }
     match session.may_finish_turn(request.number) {
         FinishVerdict::Record => {}
         FinishVerdict::Fenced(ended) => return Ok(FinishTurnOutcome::Fenced(ended)),

@@ -5,16 +5,23 @@
 //! says. Errors are RFC 9457 problem details.
 
 mod access;
+mod activity;
+mod agents;
 mod completion;
 mod end;
 mod error;
 mod find;
+mod integrations;
 mod limits;
 mod list;
 mod messages;
 mod open;
+mod payload;
+mod query;
+mod results;
 mod show;
 mod view;
+mod webhook_test;
 mod wire;
 
 use axum::{
@@ -28,6 +35,7 @@ use epilogue_core::{
     },
 };
 
+pub(crate) use self::payload::{payload, result, tool_call};
 use crate::Api;
 
 /// The dialect's name.
@@ -47,6 +55,7 @@ pub const fn profile(ttl: Option<Span>) -> Profile {
         notify_finalized: false,
         holds_media: false,
         keeps: Keeps::Transcript,
+        searchable: true,
         turns: TurnRules {
             writes: Writes::WholeTurns,
             overdue: Overdue::LivesOn,
@@ -69,10 +78,22 @@ fn chats() -> Router<Api> {
         .route("/api/v1/chats/{id}/end", post(end::end))
 }
 
+/// What has been, R1, R2 and L1, and H1.
+fn records() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/callresults/search", post(results::search))
+        .route("/api/v1/calls/{id}", get(results::call))
+        .route("/api/v1/activity-logs/search", post(activity::search))
+        .route("/api/v1/webhooks/test", post(webhook_test::test))
+}
+
 /// The dialect's routes, with their state, ready to be merged. They own everything below `/api/v1`.
 pub fn router(api: &Api) -> Router {
     Router::new()
         .merge(chats())
+        .merge(agents::routes())
+        .merge(integrations::routes(api))
+        .merge(records())
         .route("/api/v1/text-chat/completion", post(completion::complete))
         .route("/api/v1/{*rest}", any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)

@@ -164,6 +164,12 @@ fn endpoint_name<'a>(channel: &str, address: &'a Value) -> &'a str {
     number.filter(|_| channel == TWILIO_SMS).unwrap_or(WEB)
 }
 
+/// What stands for the other side of a session.
+pub(super) fn endpoint_of(session: &Session) -> String {
+    let channel = session.channel.as_deref().unwrap_or(WEB);
+    endpoint_name(channel, &session.context.address).to_owned()
+}
+
 /// The answer to an open for an endpoint that has a live session.
 async fn existing(api: &Api, live: &Session, agent: &str) -> Result<Response, Problem> {
     if live.agent.id.as_str() != agent {
@@ -178,6 +184,9 @@ async fn existing(api: &Api, live: &Session, agent: &str) -> Result<Response, Pr
 pub(crate) fn refused(error: OpenError) -> Problem {
     match error {
         OpenError::NoAgent => Problem::not_found("agent"),
+        OpenError::Disabled => {
+            Problem::conflict("The agent is disabled and takes no new conversations.")
+        }
         OpenError::WrongKind => {
             let detail = "The agent's configuration cannot drive a text conversation.";
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)

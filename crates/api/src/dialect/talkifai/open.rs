@@ -102,7 +102,10 @@ async fn create(api: &Api, caller: &Caller, request: CreateSession) -> Result<Cr
         match api.engine().open(draft).await {
             Ok(opened) => return created(api, caller, opened),
             Err(OpenError::NameTaken) => {}
-            Err(OpenError::NoAgent) => return Err(Error::NoAgent(agent_id.to_string())),
+            // To a client of this API an agent that takes nobody is not there.
+            Err(OpenError::NoAgent | OpenError::Disabled) => {
+                return Err(Error::NoAgent(agent_id.to_string()));
+            }
             Err(OpenError::WrongKind) => return Err(Error::NotTextAgent),
             Err(OpenError::InsufficientCredits { .. }) => return Err(Error::InsufficientCredits),
             Err(OpenError::TooManyOpen) => {
@@ -149,6 +152,7 @@ const fn profile() -> Profile {
         notify_finalized: false,
         holds_media: false,
         keeps: Keeps::Transcript,
+        searchable: false,
         turns: TurnRules::ORDINARY,
     }
 }

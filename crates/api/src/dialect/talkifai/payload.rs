@@ -56,6 +56,7 @@ pub(crate) fn payload(notification: &Notification<'_>) -> Option<Payload> {
         event: EVENT.to_owned(),
         body: serde_json::to_string(&body).ok()?,
         body_signature_header: Some(SIGNATURE_HEADER),
+        manners: None,
     })
 }
 

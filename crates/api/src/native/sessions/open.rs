@@ -149,6 +149,9 @@ fn check(body: &OpenBody) -> Result<(), Problem> {
 fn problem(error: OpenError) -> Problem {
     match error {
         OpenError::NoAgent => Problem::not_found("agent"),
+        OpenError::Disabled => {
+            Problem::new(Kind::WrongState, "The agent is disabled: it takes no new sessions.")
+        }
         OpenError::WrongKind => {
             Problem::field("agent", "is an avatar; its sessions are opened by the avatar API")
         }

@@ -230,3 +230,24 @@ async fn a_key_that_cannot_be_had_is_a_mistake_in_the_configuration() {
     }
     assert!(fake.asked().is_empty());
 }
+
+#[tokio::test]
+async fn what_a_tenant_chose_is_called_on_the_public_internet_alone() {
+    let fake = FakeEndpoint::start([whole_answer("inner")]).await;
+    let mut request = fake.request();
+    request.model.chosen_by = ChosenBy::Tenant;
+    let port = request.model.base_url.as_ref().and_then(Url::port).expect("a port");
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "10.0.0.1"] {
+        let url = format!("https://{host}:{port}/v1").parse().expect("a URL");
+        request.model.base_url = Some(url);
+        let Err(refused) = adapter(sim_clock()).stream(request.clone()).await else {
+            panic!("{host} was called")
+        };
+        assert!(matches!(refused, ModelError::Configuration(_)), "{host}: {refused:?}");
+    }
+    let plain = format!("http://example.com:{port}/v1").parse().expect("a URL");
+    request.model.base_url = Some(plain);
+    let refused = adapter(sim_clock()).stream(request).await.err().expect("not encrypted");
+    assert!(matches!(refused, ModelError::Configuration(_)), "{refused:?}");
+    assert_eq!(fake.asked().len(), 0);
+}

@@ -243,5 +243,5 @@ pub(super) fn sim_clock() -> SimClock {
 
 /// The adapter on this clock.
 pub(super) fn adapter(clock: impl Clock) -> OpenAi {
-    OpenAi::new(Arc::new(clock), Arc::new(Ids::seeded(1))).expect("a client")
+    OpenAi::new(Arc::new(clock), Arc::new(Ids::seeded(1)), false).expect("a client")
 }

@@ -11,10 +11,14 @@ mod request;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use epilogue_core::{Span, Timestamp};
+use epilogue_core::{
+    Span, Timestamp,
+    agent::{ChosenBy, ModelSpec},
+};
 use futures::StreamExt;
-use reqwest::{Client, RequestBuilder, header, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, header, redirect};
 use secrecy::ExposeSecret;
+use url::Url;
 
 use self::answer::Answer;
 use super::{LanguageModel, ModelError, ModelRequest, ModelStream};
@@ -22,6 +26,7 @@ use crate::{
     clock::{SharedClock, within},
     ids::Ids,
     secret,
+    webhook::resolve::{self, Guard, GuardedResolver},
 };
 
 /// How often a request is repeated.
@@ -52,23 +57,37 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Speaks to OpenAI-compatible endpoints. One client, so that connections are used again.
 pub struct OpenAi {
     client: Client,
+    /// For addresses that tenants chose.
+    guarded: Client,
+    guard: Guard,
     clock: SharedClock,
     ids: Arc<Ids>,
 }
 
 impl OpenAi {
-    /// Timeouts and waits run on `clock`; `ids` gives the jitter.
-    pub fn new(clock: SharedClock, ids: Arc<Ids>) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A key must not follow a redirect, nor pass through a proxy nobody configured here.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-            .tcp_keepalive(KEEPALIVE)
-            .build()?;
-        Ok(Self { client, clock, ids })
+    /// Timeouts and waits run on `clock`; `ids` gives the jitter. Addresses that tenants chose are
+    /// called on the public internet alone, unless `allow_private`.
+    pub fn new(
+        clock: SharedClock,
+        ids: Arc<Ids>,
+        allow_private: bool,
+    ) -> Result<Self, reqwest::Error> {
+        let guard = if allow_private { Guard::Open } else { Guard::PublicOnly };
+        let client = builder().build()?;
+        let guarded = builder().dns_resolver(GuardedResolver(guard)).build()?;
+        Ok(Self { client, guarded, guard, clock, ids })
+    }
+
+    /// The client for an address, by who chose it.
+    fn client_for(&self, model: &ModelSpec, url: &Url) -> Result<&Client, ModelError> {
+        match model.chosen_by {
+            ChosenBy::Operator => Ok(&self.client),
+            ChosenBy::Tenant => self
+                .guard
+                .check(url)
+                .map(|_| &self.guarded)
+                .map_err(|error| ModelError::Configuration(error.to_string())),
+        }
     }
 
     /// Asks until there is a first piece, as often as may be and as long as there is time.
@@ -108,7 +127,8 @@ impl OpenAi {
     /// The request as it is sent each time.
     fn request(&self, model: &ModelRequest) -> Result<RequestBuilder, ModelError> {
         let url = request::url(&model.model)?;
-        let mut builder = self.client.post(url).json(&request::body(model));
+        let client = self.client_for(&model.model, &url)?;
+        let mut builder = client.post(url).json(&request::body(model));
         builder = builder.header(header::ACCEPT, "text/event-stream");
         if let Some(key) = &model.model.api_key {
             let key = secret::resolve(key).map_err(|e| ModelError::Configuration(e.to_string()))?;
@@ -135,6 +155,18 @@ impl OpenAi {
     }
 }
 
+/// What every client has in common.
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A key must not follow a redirect, nor pass through a proxy nobody configured here.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+        .tcp_keepalive(KEEPALIVE)
+}
+
 /// The wait before repetition number `retries` (from 0). `jitter` is drawn from 0 to 1.
 fn backoff(retries: u32, jitter: f64) -> Span {
     let wait = BACKOFF.as_millis() << retries.min(RETRIES_MAX);
@@ -150,7 +182,12 @@ fn backoff(retries: u32, jitter: f64) -> Span {
 
 /// A connection that could not be made, or broke. The address stays out of the log: it may hold
 /// a key.
+///
+/// A name that leads to a private address counts as unusable: asking again does not help.
 fn unreachable(error: reqwest::Error) -> ModelError {
+    if resolve::is_private(&error) {
+        return ModelError::Configuration("`endpoint` is at a private address".into());
+    }
     ModelError::Unreachable(error.without_url().into())
 }
 

@@ -1,7 +1,7 @@
 //! What is sent: a conversation in the words of `chat/completions`.
 
 use epilogue_core::{Message, Role, agent::ModelSpec, message::ToolCall};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::super::{AnswerSchema, ModelError, ModelRequest, ToolDefinition};
@@ -26,7 +26,8 @@ pub(super) fn url(model: &ModelSpec) -> Result<Url, ModelError> {
 /// The body of a request.
 pub(super) fn body(request: &ModelRequest) -> Value {
     let model = &request.model;
-    let mut body = Map::new();
+    // What the owner adds comes first, so that it replaces nothing of what follows.
+    let mut body = model.options.clone();
     let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
     set("model", json!(model.name));
     set("messages", messages(request).collect());

@@ -136,6 +136,7 @@ impl Default for Setup {
                 notify_finalized: false,
                 holds_media: false,
                 keeps: Keeps::Transcript,
+                searchable: false,
                 turns: TurnRules::ORDINARY,
             },
             limits: Limits { gather: Span::ZERO, ..Limits::default() },

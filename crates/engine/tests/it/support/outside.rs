@@ -231,6 +231,6 @@ impl Wording for FakeWording {
             "forms": forms,
         });
         let event = format!("fake.{}", told.kind.as_str());
-        Some(Payload { event, body: body.to_string(), body_signature_header: None })
+        Some(Payload { event, body: body.to_string(), body_signature_header: None, manners: None })
     }
 }

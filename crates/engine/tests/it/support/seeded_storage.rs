@@ -13,17 +13,25 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits, NodeId, OrgId,
-    SessionId, Step, StepId, Timestamp, event::Activity, ledger::Account, session::AgentVersion,
+    SessionId, Step, StepId, Timestamp,
+    event::Activity,
+    integration::{Integration, IntegrationToken},
+    ledger::Account,
+    session::AgentVersion,
     step::Attempt,
 };
 use epilogue_storage::{
-    ActivityStore, AnalysisResult, BeginTurnOutcome, BeginTurnRequest, ClaimRequest, ClaimedStep,
-    CommitStats, Credential, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore,
-    DirectoryStore, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
-    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OpenOutcome, OpenRequest, Organization,
-    OrganizationConfig, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome, Result,
-    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
-    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TurnStore,
+    ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
+    AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult, BeginTurnOutcome,
+    BeginTurnRequest, ClaimRequest, ClaimedStep, CommitStats, Credential, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DirectoryStore, DueLane, DueSession,
+    EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits, IntegrationStore, KeyHash,
+    LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
+    Organization, OrganizationConfig, Page, PageRequest, RecentFilter, RecentSessions,
+    ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord,
+    ResultStore, RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore,
+    SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder,
+    TurnStore, WithTokens, WriteAgentOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -161,6 +169,33 @@ scheduled!(MemoryStore {
 
 scheduled!(ActivityStore {
     fn list_activity(org: &OrgId, session: Option<SessionId>, page: &PageRequest) -> Page<Activity>;
+    fn search_activity(org: &OrgId, filter: &ActivityFilter, order: ActivityOrder, page: OffsetPage) -> Hits<Activity>;
+    fn activity_counts(org: &OrgId, filter: &ActivityFilter) -> Vec<ActivityCount>;
+});
+
+scheduled!(AgentStore {
+    fn agent_record(org: &OrgId, id: &AgentId) -> Option<AgentRecord>;
+    fn agent_records(org: &OrgId, skip: u32, limit: u32) -> Vec<AgentRecord>;
+    fn write_agent(org: &OrgId, write: AgentWrite, now: Timestamp) -> WriteAgentOutcome;
+    fn delete_agent(org: &OrgId, id: &AgentId, by: Option<String>, now: Timestamp) -> DeleteAgentOutcome;
+});
+
+scheduled!(IntegrationStore {
+    fn add_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> AddIntegrationOutcome;
+    fn put_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> bool;
+    fn remove_integration(org: &OrgId, id: &str, by: Option<String>, now: Timestamp) -> bool;
+    fn integration(org: &OrgId, id: &str) -> Option<WithTokens>;
+    fn integrations(org: &OrgId) -> Vec<WithTokens>;
+    fn add_token(org: &OrgId, integration: &str, new: (IntegrationToken, KeyHash), by: Option<String>, now: Timestamp) -> AddTokenOutcome;
+    fn remove_token(org: &OrgId, token: (&str, &str), by: Option<String>, now: Timestamp) -> bool;
+    fn token_holder(hash: &KeyHash) -> Option<TokenHolder>;
+    fn token_used(hash: &KeyHash, now: Timestamp) -> ();
+});
+
+scheduled!(ResultStore {
+    fn search_results(org: &OrgId, filter: &ResultFilter, order: ResultOrder, page: OffsetPage) -> Hits<ResultHit>;
+    fn result_facets(org: &OrgId, filter: &ResultFilter, members: &[String]) -> ResultFacets;
+    fn result(org: &OrgId, session: SessionId) -> Option<ResultRecord>;
 });
 
 #[async_trait]

@@ -1,10 +1,14 @@
 //! `[[organizations.agents]]`: what types cannot say about an agent.
 
+use std::collections::BTreeMap;
+
 use epilogue_core::{
     Agent, MicroCredits, Price,
-    agent::{ModelProvider, ModelSpec, ToolSpec},
+    agent::{ModelProvider, ModelSpec, TOOL_RETRIES_MAX, ToolSpec},
     analysis::{Form, LabelKind},
 };
+
+use epilogue_engine::webhook::may_set_header;
 
 use crate::config::{path::KeyPath, report::Report};
 
@@ -46,10 +50,29 @@ fn check_agent(agent: &Agent, at: &KeyPath, allow_private: bool, report: &mut Re
     check_model(&agent.model, &at.key("model"), report);
     check_price(&agent.price, &at.key("price"), report);
     if let Some(webhook) = &agent.webhook {
+        for name in webhook.headers.keys().filter(|name| !may_set_header(name)) {
+            report.fail(at.key("webhook").key("headers").key(name), "is not a header to be set");
+        }
         report.called_url(at.key("webhook").key("url"), &webhook.url, allow_private);
     }
     check_forms(&agent.analysis, &at.key("analysis"), report);
     check_tools(&agent.tools, &at.key("tools"), allow_private, report);
+}
+
+/// Checks the models that tenants may name.
+pub(in crate::config) fn check_models(
+    models: &BTreeMap<String, ModelSpec>,
+    at: &KeyPath,
+    report: &mut Report,
+) {
+    for (vendor, model) in models {
+        let at = at.key(vendor);
+        report.id(at.clone(), vendor);
+        check_model(model, &at, report);
+        if model.provider == ModelProvider::Listed {
+            report.fail(at.key("provider"), "must say who answers: \"openai\" or \"scripted\"");
+        }
+    }
 }
 
 fn check_model(model: &ModelSpec, at: &KeyPath, report: &mut Report) {
@@ -58,7 +81,10 @@ fn check_model(model: &ModelSpec, at: &KeyPath, report: &mut Report) {
         (ModelProvider::Openai, None) => {
             report.fail(at.key("base_url"), "is missing; provider \"openai\" needs it");
         }
-        (ModelProvider::Scripted, None) => {}
+        (ModelProvider::Listed, None) if model.vendor.is_none() => {
+            report.fail(at.key("vendor"), "is missing; provider \"listed\" needs it");
+        }
+        (ModelProvider::Scripted | ModelProvider::Listed, None) => {}
     }
     if model.provider == ModelProvider::Openai && model.name.is_empty() {
         report.fail(at.key("name"), "is missing; provider \"openai\" needs it");
@@ -119,6 +145,7 @@ fn check_tools(tools: &[ToolSpec], at: &KeyPath, allow_private: bool, report: &m
         report.id(at.key("name"), &tool.name);
         report.called_url(at.key("url"), &tool.url, allow_private);
         report.within(at.key("timeout_s"), &tool.timeout_s, &(1..=TIMEOUT_S_MAX));
+        report.within(at.key("retries"), &tool.retries, &(0..=TOOL_RETRIES_MAX));
         if !tool.parameters.is_object() {
             report
                 .fail(at.key("parameters"), "must be a JSON Schema, such as { type = \"object\" }");

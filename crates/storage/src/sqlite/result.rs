@@ -1,0 +1,271 @@
+//! Searching ended conversations in SQLite. The words of each are in a full-text index, which knows
+//! the organization as a word of its own, so that no search walks through another's.
+
+use async_trait::async_trait;
+use epilogue_core::{EndReason, OrgId, SessionId, Span};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::{SqliteStorage, conditions::Conditions, row};
+use crate::{
+    BUCKETS_MAX, Counts, Hits, OffsetPage, Result, ResultFacets, ResultFilter, ResultHit,
+    ResultOrder, ResultRecord, ResultStore, TOTAL_MAX, WORDS_MAX,
+};
+
+const RESULT: &str = "results.session_id, results.dialect, results.agent_id, results.reason,
+    results.opened_at, results.ended_at, results.active_ms, results.endpoint, results.data";
+
+fn record(row: &Row<'_>) -> rusqlite::Result<ResultRecord> {
+    Ok(ResultRecord {
+        session: row::session_id(row, 0)?,
+        dialect: row::text(row, 1)?,
+        agent: row::text(row, 2)?,
+        reason: row::word(row, 3, EndReason::parse)?,
+        opened_at: row::time(row, 4)?,
+        ended_at: row::time(row, 5)?,
+        active: Span::from_millis(row.get(6)?),
+        endpoint: row.get(7)?,
+        data: row::json(row, 8)?,
+    })
+}
+
+/// The organization as one word of the index.
+fn org_word(org: &OrgId) -> String {
+    let digits = org.as_str().bytes().map(|byte| format!("{byte:02x}"));
+    format!("o{}", digits.collect::<String>())
+}
+
+/// Keeps a conversation, in the place of what was kept of it before.
+pub(super) fn keep(db: &Connection, org: &OrgId, made: &ResultRecord, words: &str) -> Result<()> {
+    remove(db, org, made.session)?;
+    let number: i64 = db
+        .prepare_cached(
+            "INSERT INTO results (org_id, session_id, dialect, agent_id, reason, opened_at,
+                ended_at, active_ms, endpoint, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING number",
+        )?
+        .query_row(
+            params![
+                org.as_str(),
+                made.session.0.as_bytes().as_slice(),
+                made.dialect.as_str(),
+                made.agent.as_str(),
+                made.reason.as_str(),
+                made.opened_at.as_millis(),
+                made.ended_at.as_millis(),
+                made.active.as_millis(),
+                made.endpoint,
+                row::to_json(&made.data)?,
+            ],
+            |row| row.get(0),
+        )?;
+    db.prepare_cached("INSERT INTO result_words (rowid, org, words) VALUES (?1, ?2, ?3)")?
+        .execute(params![number, org_word(org), words])?;
+    Ok(())
+}
+
+fn number(db: &Connection, org: &OrgId, session: SessionId) -> Result<Option<i64>> {
+    let number = db
+        .prepare_cached("SELECT number FROM results WHERE org_id = ?1 AND session_id = ?2")?
+        .query_row(params![org.as_str(), session.0.as_bytes().as_slice()], |row| row.get(0))
+        .optional()?;
+    Ok(number)
+}
+
+fn remove(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
+    let Some(number) = number(db, org, session)? else { return Ok(()) };
+    db.prepare_cached("DELETE FROM result_words WHERE rowid = ?1")?.execute([number])?;
+    db.prepare_cached("DELETE FROM results WHERE org_id = ?1 AND number = ?2")?
+        .execute(params![org.as_str(), number])?;
+    Ok(())
+}
+
+/// Removes the words of a conversation and the client's data; that it was had stays.
+pub(super) fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
+    let Some(number) = number(db, org, session)? else { return Ok(()) };
+    db.prepare_cached("DELETE FROM result_words WHERE rowid = ?1")?.execute([number])?;
+    db.prepare_cached(
+        "UPDATE results SET data = '{}', endpoint = '' WHERE org_id = ?1 AND number = ?2",
+    )?
+    .execute(params![org.as_str(), number])?;
+    Ok(())
+}
+
+/// What is wanted, and where to look: the tables with their conditions.
+struct Wanted {
+    from: &'static str,
+    conditions: Conditions,
+    scored: bool,
+}
+
+impl Wanted {
+    fn of(org: &OrgId, filter: &ResultFilter) -> rusqlite::Result<Self> {
+        let mut wanted = Conditions::of(org, "results");
+        wanted.and("results.dialect =", filter.dialect.to_string());
+        if !filter.agents.is_empty() {
+            wanted.and_one_of("results.agent_id", filter.agents.iter().map(ToString::to_string));
+        }
+        if let Some(reasons) = &filter.reasons {
+            let words = reasons.iter().map(|reason| reason.as_str().to_owned());
+            wanted.and_one_of("results.reason", words);
+        }
+        if let Some(from) = filter.ended_from {
+            wanted.and("results.ended_at >=", from.as_millis());
+        }
+        if let Some(until) = filter.ended_until {
+            wanted.and("results.ended_at <=", until.as_millis());
+        }
+        if let Some(sessions) = &filter.sessions {
+            let ids = sessions.iter().map(|id| id.0.as_bytes().to_vec());
+            wanted.and_one_of("results.session_id", ids);
+        }
+        if let Some(endpoint) = &filter.endpoint {
+            wanted.and("results.endpoint =", endpoint.clone());
+        }
+        for (member, value) in &filter.data {
+            let path = wanted.bind(member_path(member));
+            wanted.and(&format!("results.data -> {path} ="), row::to_json(value)?);
+        }
+        let scored = !filter.words.is_empty();
+        if scored {
+            wanted.and("result_words MATCH", matching(org, &filter.words));
+        }
+        let from = if scored {
+            "result_words JOIN results ON results.number = result_words.rowid"
+        } else {
+            "results"
+        };
+        Ok(Self { from, conditions: wanted, scored })
+    }
+
+    fn count(&self, db: &Connection) -> Result<u32> {
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {TOTAL_MAX})",
+            self.from, self.conditions.sql
+        );
+        let values = params_from_iter(&self.conditions.values);
+        Ok(db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// How often each value of `expression` occurs, in this order.
+    fn counts(&self, db: &Connection, expression: &str, order: &str) -> Result<Counts> {
+        let sql = format!(
+            "SELECT {expression} AS value, count(*) AS matches FROM {} WHERE {}
+             GROUP BY value HAVING value IS NOT NULL ORDER BY {order} LIMIT {BUCKETS_MAX}",
+            self.from, self.conditions.sql
+        );
+        let mut statement = db.prepare_cached(&sql)?;
+        let values = params_from_iter(&self.conditions.values);
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// The path of a member, whatever is in its name.
+fn member_path(member: &str) -> String {
+    // A path has no way to write these two. No member is then of that name.
+    format!("$.\"{}\"", member.replace(['"', '\\'], "\u{fffd}"))
+}
+
+/// All of the words, within the organization. Quoted, so that nothing in them is an operator.
+fn matching(org: &OrgId, words: &[String]) -> String {
+    let quoted =
+        words.iter().take(WORDS_MAX).map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
+    let all: Vec<_> = quoted.collect();
+    format!("org : \"{}\" AND words : ({})", org_word(org), all.join(" AND "))
+}
+
+fn search(
+    db: &Connection,
+    org: &OrgId,
+    filter: &ResultFilter,
+    order: ResultOrder,
+    page: OffsetPage,
+) -> Result<Hits<ResultHit>> {
+    let wanted = Wanted::of(org, filter)?;
+    let total = wanted.count(db)?;
+    let page = page.bounded();
+    let (score, excerpt) = if wanted.scored {
+        ("-bm25(result_words, 0.0, 1.0)", "snippet(result_words, 1, '', '', '…', 24)")
+    } else {
+        ("NULL", "NULL")
+    };
+    let by = match order {
+        ResultOrder::Score if wanted.scored => "score",
+        ResultOrder::EndedAt | ResultOrder::Score => "results.ended_at",
+        ResultOrder::OpenedAt => "results.opened_at",
+        ResultOrder::Active => "results.active_ms",
+        ResultOrder::Endpoint => "results.endpoint",
+        ResultOrder::Agent => "results.agent_id",
+    };
+    let direction = if page.descending { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {RESULT}, {score} AS score, {excerpt} FROM {} WHERE {}
+         ORDER BY {by} {direction}, results.session_id {direction} LIMIT {} OFFSET {}",
+        wanted.from, wanted.conditions.sql, page.limit, page.skip
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(&wanted.conditions.values), |row| {
+        Ok(ResultHit { record: record(row)?, score: row.get(9)?, excerpt: row.get(10)? })
+    })?;
+    Ok(Hits { items: rows.collect::<rusqlite::Result<_>>()?, total })
+}
+
+fn facets(
+    db: &Connection,
+    org: &OrgId,
+    filter: &ResultFilter,
+    members: &[String],
+) -> Result<ResultFacets> {
+    let most = "matches DESC, value";
+    let wanted = Wanted::of(org, filter)?;
+    let mut facets = ResultFacets {
+        reasons: wanted.counts(db, "results.reason", most)?,
+        agents: wanted.counts(db, "results.agent_id", most)?,
+        endpoints: wanted.counts(db, "results.endpoint", most)?,
+        days: wanted.counts(db, "date(results.ended_at / 1000, 'unixepoch')", "value DESC")?,
+        data: Vec::new(),
+    };
+    // The latest days are kept when there are too many, and shown from the first on.
+    facets.days.reverse();
+    for member in members {
+        let mut wanted = Wanted::of(org, filter)?;
+        let path = wanted.conditions.bind(member_path(member));
+        let counts = wanted.counts(db, &format!("results.data -> {path}"), most)?;
+        facets.data.push((member.clone(), counts));
+    }
+    Ok(facets)
+}
+
+#[async_trait]
+impl ResultStore for SqliteStorage {
+    async fn search_results(
+        &self,
+        org: &OrgId,
+        filter: &ResultFilter,
+        order: ResultOrder,
+        page: OffsetPage,
+    ) -> Result<Hits<ResultHit>> {
+        let (org, filter) = (org.clone(), filter.clone());
+        self.readers.read(move |db| search(db, &org, &filter, order, page)).await
+    }
+
+    async fn result_facets(
+        &self,
+        org: &OrgId,
+        filter: &ResultFilter,
+        members: &[String],
+    ) -> Result<ResultFacets> {
+        let (org, filter, members) = (org.clone(), filter.clone(), members.to_vec());
+        self.readers.read(move |db| facets(db, &org, &filter, &members)).await
+    }
+
+    async fn result(&self, org: &OrgId, session: SessionId) -> Result<Option<ResultRecord>> {
+        let org = org.clone();
+        let read = move |db: &Connection| {
+            let sql = format!("SELECT {RESULT} FROM results WHERE org_id = ?1 AND session_id = ?2");
+            let values = params![org.as_str(), session.0.as_bytes().as_slice()];
+            Ok(db.prepare_cached(&sql)?.query_row(values, record).optional()?)
+        };
+        self.readers.read(read).await
+    }
+}
