@@ -275,3 +275,28 @@ async fn purged_words_are_gone_from_the_file_too() {
     store.tidy().await.expect("folded");
     assert!(!holds(b"zyzzyva") && holds(b"hello"));
 }
+
+#[test]
+fn only_the_known_states_are_stored_and_knowing_them_costs_no_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    drop(open(&path).expect("opens"));
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    let step = |state: &str| {
+        format!(
+            "INSERT INTO steps (org_id, session_id, kind, lane, state, attempt, failures, owed_at)
+             VALUES ('org', x'01', '{state}', 'store', '{state}', 0, 0, 0)"
+        )
+    };
+    for state in epilogue_core::StepState::WORDS {
+        db.execute(&step(state), []).expect("a known state");
+    }
+    let refused = db.execute(&step("lost"), []).expect_err("an unknown state");
+    assert!(refused.to_string().contains("CHECK"), "{refused}");
+    for sql in [step("owed"), "UPDATE sessions SET state = 'final'".to_owned()] {
+        let mut explained = db.prepare(&format!("EXPLAIN {sql}")).expect("explained");
+        let operations = explained.query_map([], |row| row.get::<_, String>(1)).expect("rows");
+        let operations: Vec<_> = operations.collect::<Result<_, _>>().expect("rows");
+        assert!(!operations.iter().any(|name| name == "OpenEphemeral"), "{sql}: {operations:?}");
+    }
+}
