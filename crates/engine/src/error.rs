@@ -18,6 +18,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what was asked for is too much for one search.
+    pub const fn is_too_much(&self) -> bool {
+        matches!(self, Self::Store(epilogue_storage::Error::TooMuch(_)))
+    }
+
     /// Whether the same request may succeed if it is made again soon.
     pub const fn is_passing(&self) -> bool {
         match self {

@@ -7,7 +7,10 @@ use epilogue_core::{
 
 use crate::{
     Engine, Result,
-    records::{AddIntegrationOutcome, AddTokenOutcome, KeyHash, TokenHolder, WithTokens},
+    records::{
+        AddIntegrationOutcome, AddTokenOutcome, KeyHash, PutIntegrationOutcome, TokenHolder,
+        WithTokens,
+    },
 };
 
 /// How exactly the last use of a token is known: within it, a use is not written down again.
@@ -34,14 +37,14 @@ impl Engine {
         Ok(self.store().add_integration(org, integration, by, self.now()).await?)
     }
 
-    /// Writes an integration that there is. `false`: there is none.
+    /// Writes an integration in the place of what it was, if it still is that.
     pub async fn put_integration(
         &self,
         org: &OrgId,
-        integration: Integration,
+        change: (Integration, Integration),
         by: Option<String>,
-    ) -> Result<bool> {
-        Ok(self.store().put_integration(org, integration, by, self.now()).await?)
+    ) -> Result<PutIntegrationOutcome> {
+        Ok(self.store().put_integration(org, change, by, self.now()).await?)
     }
 
     /// Removes an integration with its tokens. `false`: there is none.
@@ -94,7 +97,7 @@ impl Engine {
         }
         let fresh = |at| now.since(at) < USE_NOTED_EVERY;
         if !holder.token.last_used_at.is_some_and(fresh) {
-            self.store().token_used(hash, now).await?;
+            self.store().token_used(&holder.org, hash, now).await?;
         }
         Ok(Some(Ok(holder)))
     }

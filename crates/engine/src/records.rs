@@ -6,8 +6,8 @@ pub use epilogue_storage::{
     AddIntegrationOutcome, AddTokenOutcome, AgentChange, AgentRecord, AgentWrite, AnalysisResult,
     BUCKETS_MAX, Counts, Credential, CredentialKind, Cursor, DeleteAgentOutcome, Delivery,
     DeliveryAttempt, DeliveryFilter, EndReceipt, Hits, INTEGRATIONS_MAX, KeyHash, LedgerRow,
-    OffsetPage, Organization, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome,
-    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, RetryOutcome, Role, SKIP_MAX,
-    SessionFilter, SessionName, StateFilter, StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder,
-    WORDS_MAX, WithTokens, WriteAgentOutcome,
+    OffsetPage, Organization, Page, PageRequest, PutIntegrationOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, RetryOutcome, Role, SKIP_MAX, SessionFilter, SessionName, StateFilter,
+    StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder, WORDS_MAX, WithTokens, WriteAgentOutcome,
 };

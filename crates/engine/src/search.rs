@@ -1,12 +1,12 @@
 //! Searching what has been.
 
-use epilogue_core::{OrgId, SessionId, event::Activity};
+use epilogue_core::{OrgId, event::Activity};
 
 use crate::{
     Engine, Result,
     records::{
         ActivityCount, ActivityFilter, ActivityOrder, Hits, OffsetPage, ResultFacets, ResultFilter,
-        ResultHit, ResultOrder, ResultRecord,
+        ResultHit, ResultOrder,
     },
 };
 
@@ -32,28 +32,14 @@ impl Engine {
         Ok(self.store().result_facets(org, filter, members).await?)
     }
 
-    /// One ended conversation as it is searched. `None`: it is not recorded, or not yet.
-    pub async fn result(&self, org: &OrgId, session: SessionId) -> Result<Option<ResultRecord>> {
-        Ok(self.store().result(org, session).await?)
-    }
-
-    /// A page of the activity log's entries that are wanted.
+    /// A page of the activity log's entries that are wanted, and how many there are of each kind.
     pub async fn search_activity(
         &self,
         org: &OrgId,
         filter: &ActivityFilter,
         order: ActivityOrder,
         page: OffsetPage,
-    ) -> Result<Hits<Activity>> {
+    ) -> Result<(Hits<Activity>, Vec<ActivityCount>)> {
         Ok(self.store().search_activity(org, filter, order, page).await?)
-    }
-
-    /// How they are spread.
-    pub async fn activity_counts(
-        &self,
-        org: &OrgId,
-        filter: &ActivityFilter,
-    ) -> Result<Vec<ActivityCount>> {
-        Ok(self.store().activity_counts(org, filter).await?)
     }
 }

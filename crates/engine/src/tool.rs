@@ -8,6 +8,7 @@ use epilogue_core::{
     agent::{TOOL_RETRIES_MAX, ToolMethod, ToolSpec},
 };
 use http::{HeaderMap, HeaderValue, Method, header};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -201,6 +202,7 @@ impl Toolbox {
 /// What the model is told when a call failed: what its owner said, or that it failed.
 fn fallback(spec: &ToolSpec) -> String {
     match (&spec.fallback_result, &spec.worded_by) {
+        (Some(Value::String(said)), Some(_)) => unmistakable(said.clone()),
         (Some(fallback), _) => as_text(fallback.clone()),
         (None, Some(_)) => json!({ "error": FAILED }).to_string(),
         (None, None) => FAILED.to_owned(),
@@ -277,9 +279,18 @@ fn whole(answer: &Incoming) -> Result<String, ToolError> {
     }
     let text = str::from_utf8(&answer.body).map_err(|_| ToolError::NotJson)?.trim();
     match serde_json::from_str(text).map_err(|_| ToolError::NotJson)? {
-        Value::String(said) => Ok(said),
+        Value::String(said) => Ok(unmistakable(said)),
         // As the tool wrote it: what it put first, the model reads first.
         _ => Ok(text.to_owned()),
+    }
+}
+
+/// A text that a tool gave as JSON. One that reads as JSON itself keeps its quotation marks, so that
+/// it stays a text and becomes no number.
+fn unmistakable(said: String) -> String {
+    match serde_json::from_str::<IgnoredAny>(&said) {
+        Ok(_) => Value::String(said).to_string(),
+        Err(_) => said,
     }
 }
 

@@ -319,8 +319,15 @@ async fn a_call_in_words_of_its_own_sends_them_and_takes_the_answer_whole() {
     let (reply, body) = asked(Script::answer(200, whole), None).await;
     assert_eq!(reply, ToolReply { text: whole.into(), failure: None });
     assert_eq!(body, r#"{"envelope":{"a":1}}"#);
+    // What reads as JSON keeps its quotation marks: it stays the text that the tool gave.
+    let text = async |said| asked(Script::answer(200, said), None).await.0.text;
+    assert_eq!(text(r#""1234567890123456789012""#).await, r#""1234567890123456789012""#);
+    assert_eq!(text(r#""true""#).await, r#""true""#);
+    assert_eq!(text(r#""All is well.""#).await, "All is well.");
     let html = || Script::answer(200, "<html>It works!</html>");
     assert_eq!(asked(html(), Some("Later".into())).await.0, failed("Later"));
+    assert_eq!(asked(html(), Some("007.5".into())).await.0, failed("007.5"));
+    assert_eq!(asked(html(), Some("7.5".into())).await.0, failed(r#""7.5""#));
     let error = r#"{"error":"The tool failed and has no result."}"#;
     assert_eq!(asked(html(), None).await.0, failed(error));
     assert_eq!(asked(Script::answer(204, ""), None).await.0.text, EMPTY);

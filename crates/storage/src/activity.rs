@@ -1,7 +1,7 @@
 //! The activity log: who did what, and what happened by itself.
 
 use async_trait::async_trait;
-use epilogue_core::{AgentId, OrgId, SessionId, Timestamp, event::Activity};
+use epilogue_core::{AgentId, EndReason, OrgId, SessionId, Timestamp, event::Activity};
 
 use crate::{Hits, OffsetPage, Page, PageRequest, Result};
 
@@ -32,17 +32,22 @@ pub struct ActivityFilter {
     pub from: Option<Timestamp>,
     /// Then or earlier.
     pub until: Option<Timestamp>,
-    /// With this text in the particulars, case ignored, or of a kind whose words have it.
+    /// With this text, case ignored: see [`ActivityText`].
     pub text: Option<ActivityText>,
 }
 
-/// A text that is looked for.
+/// A text that is looked for: in who did it, in the particulars, and in the words that whoever asks
+/// has for what the log knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivityText {
     /// The text.
     pub text: String,
     /// The kinds whose own words have it.
     pub kinds: Vec<ActivityKind>,
+    /// The reasons of ends whose words have it.
+    pub reasons: Vec<EndReason>,
+    /// The particulars of ends that are shown. Of other entries all are.
+    pub end_members: Vec<String>,
 }
 
 /// By what entries are ordered.
@@ -79,19 +84,13 @@ pub trait ActivityStore: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<Activity>>;
 
-    /// A page of the entries that are wanted, among the latest [`ENTRIES_SEARCHED_MAX`].
+    /// A page of the entries that are wanted, among the latest [`ENTRIES_SEARCHED_MAX`], and how
+    /// many of them there are of each kind.
     async fn search_activity(
         &self,
         org: &OrgId,
         filter: &ActivityFilter,
         order: ActivityOrder,
         page: OffsetPage,
-    ) -> Result<Hits<Activity>>;
-
-    /// How they are spread.
-    async fn activity_counts(
-        &self,
-        org: &OrgId,
-        filter: &ActivityFilter,
-    ) -> Result<Vec<ActivityCount>>;
+    ) -> Result<(Hits<Activity>, Vec<ActivityCount>)>;
 }

@@ -37,6 +37,9 @@ pub enum Error {
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+    /// A search would look at more than one may.
+    #[error("the search looks at too much")]
+    TooMuch(#[source] Source),
     /// A stored row does not read back: it was changed by hand, or it is our defect.
     #[error("a stored {what} does not read back")]
     Unreadable {

@@ -37,6 +37,17 @@ pub enum AddIntegrationOutcome {
     TooMany,
 }
 
+/// What became of a change to an integration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutIntegrationOutcome {
+    /// It is written.
+    Written,
+    /// It is no longer what the change was made from.
+    Changed,
+    /// This organization has none with that id.
+    Gone,
+}
+
 /// What became of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddTokenOutcome {
@@ -62,14 +73,14 @@ pub trait IntegrationStore: Send + Sync {
         now: Timestamp,
     ) -> Result<AddIntegrationOutcome>;
 
-    /// Writes an integration that there is. `false`: this organization has none with that id.
+    /// Writes an integration in the place of what it was, if it still is that.
     async fn put_integration(
         &self,
         org: &OrgId,
-        integration: Integration,
+        (was, integration): (Integration, Integration),
         by: Option<String>,
         now: Timestamp,
-    ) -> Result<bool>;
+    ) -> Result<PutIntegrationOutcome>;
 
     /// Removes an integration; its tokens open nothing from then on.
     async fn remove_integration(
@@ -109,5 +120,5 @@ pub trait IntegrationStore: Send + Sync {
     async fn token_holder(&self, hash: &KeyHash) -> Result<Option<TokenHolder>>;
 
     /// Records that a token was used.
-    async fn token_used(&self, hash: &KeyHash, now: Timestamp) -> Result<()>;
+    async fn token_used(&self, org: &OrgId, hash: &KeyHash, now: Timestamp) -> Result<()>;
 }

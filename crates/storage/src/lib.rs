@@ -41,15 +41,15 @@ pub use directory::{
 };
 pub use error::{Error, Result};
 pub use integration::{
-    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore, TOKENS_MAX,
-    TokenHolder, WithTokens,
+    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore,
+    PutIntegrationOutcome, TOKENS_MAX, TokenHolder, WithTokens,
 };
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
 pub use result::{
-    BUCKETS_MAX, Counts, Hits, OffsetPage, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
+    BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, ResultFacets, ResultFilter,
+    ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
 };
 pub use session::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,

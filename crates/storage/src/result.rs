@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 
+/// How many conversations a search looks at: the latest of those it can tell apart by their time, by
+/// their words, and by their one agent or their endpoint.
+pub const RESULTS_SEARCHED_MAX: u32 = 100_000;
+
 /// How many matches are counted at the most.
 pub const TOTAL_MAX: u32 = 100_000;
 

@@ -122,6 +122,12 @@ async fn tools_have_names_schemas_and_limits() {
             json!({ "webhook": { "url": "https://a.test", "headers": { "Host": "inner" } } }),
             "webhook.headers",
         ),
+        (
+            json!({ "webhook": {
+                "url": "https://a.test", "customSettings": { "bodyFormat": { "template": "{}" } },
+            } }),
+            "webhook.customSettings.bodyFormat.template",
+        ),
     ] {
         refused(&fixture, "/config/tools", tool(wrong), &format!("config.tools[0].{member}")).await;
     }

@@ -119,6 +119,85 @@ async fn a4_a_mask_with_nothing_behind_it_is_refused() {
 }
 
 #[tokio::test]
+async fn a3_every_secret_is_hidden_and_a4_takes_each_of_them_back_as_it_was() {
+    let fixture = Fixture::start().await;
+    let mut whole = document();
+    let secrets = json!({
+        "secret": "s3cret-1",
+        "headers": [{ "name": "X-Key", "value": "s3cret-2" }, { "name": "X-N", "value": 17 }, "s3cret-3"],
+        "password": ["s3cret-4"],
+        "config": {
+            "apiKey": { "kid": "s3cret-5" },
+            "authToken": 4711,
+            "customHeaders": "s3cret-6",
+            "url": "https://me:s3cret-7@a.test/x",
+            "other": { "endpoint": "https://me:s3cret-8@a.test", "password": "", "secret": null },
+            "queryParams": { "key": "s3cret-9" },
+        },
+    });
+    let config = whole["config"].as_object_mut().expect("an object");
+    config.extend(secrets["config"].as_object().expect("one").clone());
+    config["resultWebhook"] = json!({
+        "url": "https://me:s3cret-10@hooks.example.test/result",
+        "headers": { "X-Number": 17, "X-Flag": true, "X-Text": "s3cret-11" },
+        "customSettings": { "queryParams": { "key": "s3cret-12", "n": 3 } },
+    });
+    config.insert(
+        "tools".into(),
+        json!([{
+            "name": "log_in",
+            "schema": { "type": "object", "properties": { "password": { "type": "string" } } },
+            "webhook": { "url": "https://t.test/x" },
+        }]),
+    );
+    for member in ["secret", "headers", "password"] {
+        whole[member] = secrets[member].clone();
+    }
+    let id = fixture.make(whole).await;
+    let path = format!("/agents/{id}");
+    let shown = fixture.send(get(&path)).await;
+    for hidden in ["s3cret", "4711", ":17"] {
+        assert!(!shown.body.contains(hidden), "{hidden}: {}", shown.body);
+    }
+    let shown = shown.json();
+    assert_eq!(shown["headers"][0], json!({ "name": "X-Key", "value": "********" }));
+    assert_eq!(shown["config"]["other"]["password"], "", "nothing is shown as nothing");
+    let schema = &shown["config"]["tools"][0]["schema"];
+    assert_eq!(schema["properties"]["password"], json!({ "type": "string" }));
+    let stored = || {
+        let sql = "SELECT document FROM agents WHERE agent_id = ?1 ORDER BY version DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        fixture.database().query_row(sql, [&id], read).expect("stored")
+    };
+    let before = stored();
+    fixture.clock.advance(Span::from_secs(5));
+    let answer = fixture.send(send(Method::PUT, &path, &shown)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(stored(), before, "every mask stood for what is stored");
+    assert_eq!(answer.json(), shown, "and nothing has changed");
+    let mut moved = shown.clone();
+    moved["config"]["url"] = json!("https://me:********@b.test/x");
+    assert_eq!(fixture.send(send(Method::PUT, &path, &moved)).await.status, 200);
+    assert!(stored().contains("https://me:s3cret-7@b.test/x"));
+    moved["config"]["unknown"] = json!({ "url": "https://me:********@b.test/x" });
+    let refused = problem(&fixture.send(send(Method::PUT, &path, &moved)).await, 400);
+    assert!(refused["errors"]["config.unknown.url"].is_array(), "{refused}");
+}
+
+#[tokio::test]
+async fn a4_null_of_what_is_never_null_changes_nothing() {
+    let fixture = Fixture::start().await;
+    let id = fixture.make(document()).await;
+    let path = format!("/agents/{id}");
+    fixture.ask(Method::PUT, &path, json!({ "isEnabled": false })).await;
+    let nulls = json!({ "isEnabled": null, "additionalData": null, "description": null });
+    let answer = fixture.ask(Method::PUT, &path, nulls).await.json();
+    assert_eq!(answer["isEnabled"], json!(false), "nobody asked to switch it on");
+    assert_eq!(answer["additionalData"], json!({ "team": "blue" }));
+    assert_eq!(answer["description"], Value::Null);
+}
+
+#[tokio::test]
 async fn a4_edits_apply_at_once_to_running_conversations() {
     let fixture = Fixture::start().await;
     let id = fixture.make(document()).await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{get, keyed, post, problem},
+    house::document,
     support::{Answer, CHAT_AGENT, FOREIGN_KEY, Fixture, READ_KEY},
 };
 
@@ -84,6 +85,59 @@ async fn w4_an_update_changes_what_it_names() {
     problem(&fixture.ask(Method::PUT, &at("unknown"), json!({})).await, 404);
     let foreign = keyed(FOREIGN_KEY, Method::PUT, &at(&id), "{}");
     problem(&fixture.send(foreign).await, 404);
+}
+
+#[tokio::test]
+async fn w4_an_integration_whose_agent_is_gone_can_be_switched_off() {
+    let fixture = Fixture::start().await;
+    let agent = fixture.make(document()).await;
+    let id = fixture.integrate(json!({ "agentId": agent, "name": "Shop" })).await;
+    fixture.ask(Method::DELETE, &format!("/agents/{agent}"), Value::Null).await;
+    let answer = fixture.ask(Method::PUT, &at(&id), json!({ "enabled": false })).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["enabled"]), (200, &json!(false)));
+    let other = fixture.make(document()).await;
+    fixture.ask(Method::DELETE, &format!("/agents/{other}"), Value::Null).await;
+    let moved = fixture.ask(Method::PUT, &at(&id), json!({ "agentId": other })).await;
+    assert!(problem(&moved, 400)["errors"]["agentId"].is_array());
+}
+
+#[tokio::test]
+async fn w4_edits_that_meet_are_both_kept() {
+    let fixture = Fixture::start().await;
+    let id = fixture.integrate(body()).await;
+    let path = at(&id);
+    let (one, two) = tokio::join!(
+        fixture.ask(Method::PUT, &path, json!({ "enabled": false })),
+        fixture.ask(Method::PUT, &path, json!({ "name": "Two" })),
+    );
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    let shown = fixture.send(get("/web-integrations")).await.json()[0].clone();
+    assert_eq!((&shown["enabled"], &shown["name"]), (&json!(false), &json!("Two")));
+}
+
+#[tokio::test]
+async fn w6_w7_a_path_that_is_no_text_names_nothing() {
+    let fixture = Fixture::start().await;
+    let token = post("/web-integrations/%FF/tokens", &json!({ "name": "page" }));
+    problem(&fixture.send(token).await, 404);
+    for path in ["/web-integrations/%FF/tokens/x", "/web-integrations/x/tokens/%FF"] {
+        problem(&fixture.ask(Method::DELETE, path, Value::Null).await, 404);
+        problem(&fixture.send(keyed("wrong", Method::DELETE, path, "")).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn w8_a_page_sees_no_secret_of_a_tool() {
+    let fixture = Fixture::start().await;
+    let mut body = body();
+    body["tools"] = json!([{ "name": "x", "webhook": { "headers": { "Authorization": "s3" } } }]);
+    body["origins"] = Value::Null;
+    let id = fixture.integrate(body).await;
+    let made = fixture.token(&id, json!({ "name": "page" })).await.json();
+    let seen = fixture.discover(made["token"].as_str().expect("a token"), None).await;
+    assert_eq!(seen.json()["tools"][0]["webhook"]["headers"]["Authorization"], "********");
+    let shown = fixture.send(get("/web-integrations")).await;
+    assert_eq!(shown.json()[0]["tools"][0]["webhook"]["headers"]["Authorization"], "s3");
 }
 
 #[tokio::test]
@@ -173,8 +227,19 @@ async fn w8_a_page_sees_what_is_safe_and_only_from_its_origins() {
     let seen = fixture.discover(&token, page).await;
     assert_eq!(seen.status, 200, "{}", seen.body);
     assert!(seen.header("access-control-allow-origin").is_some());
-    let members: Vec<_> = seen.json().as_object().expect("an object").keys().cloned().collect();
-    assert!(!members.iter().any(|m| ["orgId", "origins", "tokens"].contains(&m.as_str())));
+    let mut members: Vec<_> = seen.json().as_object().expect("one").keys().cloned().collect();
+    members.sort();
+    let published = [
+        "agentId",
+        "description",
+        "enabled",
+        "features",
+        "integrationId",
+        "name",
+        "tools",
+        "widgetAppearance",
+    ];
+    assert_eq!(members, published, "and nothing else that its owner wrote");
     insta::assert_json_snapshot!("discovered", seen.json());
     assert_eq!(fixture.discover(&token, Some("https://a.example.org")).await.status, 200);
     for elsewhere in [None, Some("https://example.org"), Some("https://evil.test"), Some("null")] {

@@ -97,7 +97,22 @@ async fn r1_full_text_finds_words_in_any_case_and_accent_and_nothing_in_them_is_
     assert_eq!(found("OU FACTURE").await, [chats[1].clone()]);
     assert_eq!(found("wrong invoice").await, [chats[0].clone()], "all of the words");
     assert_eq!(found("Bob").await, [chats[1].clone()], "the client's data is searched too");
-    for nothing in ["\"", "NOT invoice", "words : x", "org:x", "zebra", "invo*", "( AND"] {
+    for signs in ["wrong & invoice", "\"!\" wrong , invoice …", "wrong\0invoice\u{7}"] {
+        assert_eq!(found(signs).await, [chats[0].clone()], "signs restrict nothing: {signs:?}");
+    }
+    let member = json!({ "additionalDataFilters": { "a\0b": 1 } });
+    assert_eq!(fixture.found(member).await, [""; 0]);
+    for nothing in [
+        "\"",
+        "& …",
+        "zebra & invoice",
+        "NOT invoice",
+        "words : x",
+        "org:x",
+        "zebra",
+        "invo*",
+        "( AND",
+    ] {
         assert_eq!(found(nothing).await, [""; 0], "{nothing}");
     }
     let best = json!({ "searchText": "invoice", "sortField": "score" });

@@ -12,20 +12,43 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 #[error("the webhook's template makes more than {BODY_BYTES_MAX} bytes")]
 pub struct TooLong;
 
+/// Where one stands in a JSON text, as far as it has been read.
+#[derive(Default)]
+struct Quotes {
+    within: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = self.within,
+                b'"' => self.within = !self.within,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Fills a template in, once: what a value brings along is text, and is not filled in again. A place
-/// that names nothing becomes nothing, in JSON null unless it stands within quotation marks.
+/// that names nothing becomes nothing, in JSON null unless it stands within quotation marks. Only
+/// the template's own quotation marks count.
 pub fn fill_in(template: &BodyTemplate, words: &Value) -> Result<String, TooLong> {
     let mut filled = String::new();
+    let mut quotes = Quotes::default();
     let mut rest = template.template.as_str();
     while let Some((before, after)) = rest.split_once("{{") {
         filled.push_str(before);
+        quotes.read(before);
         let Some((path, after)) = after.split_once("}}") else {
             filled.push_str("{{");
             rest = after;
             continue;
         };
         let value = find(words, path.trim());
-        filled.push_str(&shown(value, template.format, filled.ends_with('"')));
+        filled.push_str(&shown(value, template.format, quotes.within));
         rest = after;
         if filled.len() > BODY_BYTES_MAX {
             return Err(TooLong);
@@ -92,6 +115,21 @@ mod tests {
         assert_eq!(
             read,
             json!({ "id": "c\"1", "text": "7", "n": 7, "r": [1, "{{n}}"], "none": null, "q": "" })
+        );
+    }
+
+    #[test]
+    fn a_place_in_the_middle_of_a_json_text_is_part_of_that_text() {
+        let made = filled(
+            BodyFormat::Json,
+            r#"{"text":"Call {{callId}} ended \" {{result.list}}","\\":{{n}},"{{n}}":"{{callId}}{{x}}\\"}"#,
+        );
+        let read: Value = serde_json::from_str(&made).expect("JSON");
+        assert_eq!(
+            read,
+            json!({
+                "text": "Call c\"1 ended \" [1,\"{{n}}\"]", "\\": 7, "7": "c\"1\\",
+            })
         );
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     AddIntegrationOutcome, AddTokenOutcome, AgentChange, AgentWrite, DeleteAgentOutcome, KeyHash,
-    Result, Storage, TOKENS_MAX, TokenHolder, WriteAgentOutcome,
+    PutIntegrationOutcome, Result, Storage, TOKENS_MAX, TokenHolder, WriteAgentOutcome,
 };
 
 fn made(id: &str, prompt: &str) -> Agent {
@@ -139,6 +139,23 @@ pub async fn the_configuration_leaves_written_agents_alone(backend: &impl Backen
     Ok(())
 }
 
+pub async fn the_configuration_may_take_up_the_id_of_an_agent_that_was_deleted(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let (store, org) = (&world.store, &world.org);
+    store.write_agent(org, write("made", "One", AgentChange::Create), at(1)).await?;
+    store.delete_agent(org, &"made".into(), None, at(2)).await?;
+    let config = super::fixture::organization(org.as_str(), &made("made", "Two"));
+    store.apply_config(vec![config.clone()], at(3)).await?;
+    store.apply_config(vec![config], at(4)).await?;
+    let record = store.agent_record(org, &"made".into()).await?.expect("it is there again");
+    assert_eq!((record.version, record.deleted_at), (version("made", 2), None));
+    let taken = store.agent(org, &"made".into()).await?.map(|(_, agent)| agent.prompt);
+    assert_eq!(taken.as_deref(), Some("Two"));
+    Ok(())
+}
+
 pub async fn anothers_agents_and_integrations_cannot_be_touched(
     backend: &impl Backend,
 ) -> Result<()> {
@@ -156,7 +173,9 @@ pub async fn anothers_agents_and_integrations_cannot_be_touched(
     assert_eq!(deleted, DeleteAgentOutcome::NoAgent);
     assert_eq!(store.integration(theirs, "i1").await?, None);
     assert_eq!(store.integrations(theirs).await?, []);
-    assert!(!store.put_integration(theirs, integration("i1"), None, at(2)).await?);
+    let put = (integration("i1"), integration("i1"));
+    let put = store.put_integration(theirs, put, None, at(2)).await?;
+    assert_eq!(put, PutIntegrationOutcome::Gone);
     assert!(!store.remove_token(theirs, ("i1", "t1"), None, at(2)).await?);
     let added = store.add_token(theirs, "i1", token("t2", "other"), None, at(2)).await?;
     assert_eq!(added, AddTokenOutcome::NoIntegration);
@@ -220,8 +239,15 @@ pub async fn an_integration_is_kept_changed_and_removed_with_its_tokens(
         updated_at: at(3),
         ..integration("i1")
     };
-    assert!(store.put_integration(org, changed.clone(), None, at(3)).await?);
-    assert!(!store.put_integration(org, integration("i2"), None, at(3)).await?);
+    let put = async |was: Integration, is: Integration| {
+        store.put_integration(org, (was, is), None, at(3)).await
+    };
+    let written = put(integration("i1"), changed.clone()).await?;
+    assert_eq!(written, PutIntegrationOutcome::Written);
+    let late = put(integration("i1"), integration("i1")).await?;
+    assert_eq!(late, PutIntegrationOutcome::Changed, "it is no longer what it was");
+    let gone = put(integration("i2"), integration("i2")).await?;
+    assert_eq!(gone, PutIntegrationOutcome::Gone);
     assert_eq!(store.integrations(org).await?, [(changed.clone(), vec![one.clone()])]);
     let held = TokenHolder { org: org.clone(), integration: changed, token: one };
     assert_eq!(holder(&world, "t1").await?, Some(held));
@@ -243,6 +269,7 @@ pub async fn a_token_has_a_name_of_its_own_and_is_revoked_at_once(
 ) -> Result<()> {
     let world = World::new(backend).await?;
     let (store, org) = (&world.store, &world.org);
+    let theirs = world.neighbour("org_2").await?.org;
     for id in ["i1", "i2"] {
         store.add_integration(org, integration(id), None, at(1)).await?;
     }
@@ -253,8 +280,9 @@ pub async fn a_token_has_a_name_of_its_own_and_is_revoked_at_once(
     assert_eq!(add("i1", "t2", "page").await?, AddTokenOutcome::NameTaken);
     assert_eq!(add("i2", "t3", "page").await?, AddTokenOutcome::Added, "another's name");
     assert_eq!(add("i3", "t4", "page").await?, AddTokenOutcome::NoIntegration);
-    store.token_used(&hash("t1"), at(7)).await?;
-    store.token_used(&hash("t1"), at(5)).await?;
+    store.token_used(org, &hash("t1"), at(7)).await?;
+    store.token_used(org, &hash("t1"), at(5)).await?;
+    store.token_used(&theirs, &hash("t1"), at(9)).await?;
     let used = |holder: Option<TokenHolder>| holder.and_then(|holder| holder.token.last_used_at);
     assert_eq!(used(holder(&world, "t1").await?), Some(at(7)), "it never moves back");
     assert!(!store.remove_token(org, ("i2", "t1"), None, at(8)).await?);

@@ -11,6 +11,7 @@ macro_rules! conformance_suite {
                 a_deleted_agent_opens_nothing_and_stays_for_its_sessions,
                 a_configured_agent_is_neither_followed_nor_deleted,
                 the_configuration_leaves_written_agents_alone,
+                the_configuration_may_take_up_the_id_of_an_agent_that_was_deleted,
                 anothers_agents_and_integrations_cannot_be_touched,
                 an_integration_is_kept_changed_and_removed_with_its_tokens,
                 a_token_has_a_name_of_its_own_and_is_revoked_at_once,

@@ -88,18 +88,9 @@ impl ActivityStore for SqliteStorage {
         filter: &ActivityFilter,
         order: ActivityOrder,
         page: OffsetPage,
-    ) -> Result<Hits<Activity>> {
+    ) -> Result<(Hits<Activity>, Vec<ActivityCount>)> {
         let (org, filter) = (org.clone(), filter.clone());
         let read = move |db: &Connection| activity_search::search(db, &org, &filter, order, page);
-        self.readers.read(read).await
-    }
-
-    async fn activity_counts(
-        &self,
-        org: &OrgId,
-        filter: &ActivityFilter,
-    ) -> Result<Vec<ActivityCount>> {
-        let (org, filter) = (org.clone(), filter.clone());
-        self.readers.read(move |db| activity_search::counts(db, &org, &filter)).await
+        self.searchers.search(read).await
     }
 }

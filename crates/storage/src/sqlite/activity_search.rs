@@ -1,15 +1,18 @@
 //! Searching the activity log in SQLite: among its latest entries, or those of given sessions.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use epilogue_core::{OrgId, Timestamp, event::Activity};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::{activity, conditions::Conditions};
 use crate::{
-    ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ENTRIES_SEARCHED_MAX, Hits,
-    OffsetPage, Result, TOTAL_MAX,
+    ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityText, ENTRIES_SEARCHED_MAX,
+    Hits, OffsetPage, Result, TOTAL_MAX,
 };
+
+/// The kind of ends.
+const ENDED: &str = "session.ended";
 
 /// Whether the entry's reason is our own failure.
 const FAILED: &str = "coalesce(entry.detail ->> '$.reason' = 'failed', 0)";
@@ -31,7 +34,7 @@ impl Wanted {
         wanted.and("activity.at >=", from.map_or(i64::MIN, Timestamp::as_millis));
         wanted.and("activity.at <=", until.map_or(i64::MAX, Timestamp::as_millis));
         let from = format!(
-            "(SELECT * FROM activity WHERE {} ORDER BY at DESC, activity_id DESC
+            "(SELECT rowid AS number, * FROM activity WHERE {} ORDER BY at DESC, activity_id DESC
               LIMIT {ENTRIES_SEARCHED_MAX}) AS entry",
             wanted.sql
         );
@@ -51,13 +54,33 @@ impl Wanted {
             wanted.and_one_of("entry.agent_id", agents.iter().map(ToString::to_string));
         }
         if let Some(text) = &filter.text {
-            let needle = wanted.bind(in_json(&text.text)?.to_lowercase());
-            let kinds = one_of(&mut wanted, &text.kinds);
-            let _ =
-                write!(wanted.sql, " AND (instr(lowered(entry.detail), {needle}) > 0 OR {kinds})");
+            let text = with_text(&mut wanted, text)?;
+            let _ = write!(wanted.sql, " AND {text}");
         }
         Ok(Self { from, conditions: wanted })
     }
+}
+
+/// Whether an entry has the text: in the words of its kind, in those of an end's reason, in the name
+/// of who did it, or in one of its particulars, of an end only in those that are named.
+fn with_text(wanted: &mut Conditions, text: &ActivityText) -> rusqlite::Result<String> {
+    let kinds = one_of(wanted, &text.kinds);
+    let needle = wanted.bind(text.text.to_lowercase());
+    // Whatever has the text has it in its JSON, where it is found sooner.
+    let escaped = wanted.bind(in_json(&text.text)?.to_lowercase());
+    let ended = wanted.bind(ENDED.to_owned());
+    let reasons: Vec<_> =
+        text.reasons.iter().map(|reason| wanted.bind(reason.as_str().to_owned())).collect();
+    let members: Vec<_> = text.end_members.iter().map(|name| wanted.bind(name.clone())).collect();
+    let (reasons, members) = (reasons.join(", "), members.join(", "));
+    Ok(format!(
+        "({kinds} OR instr(lowered(coalesce(entry.by_key, '')), {needle}) > 0
+          OR (entry.kind = {ended} AND entry.detail ->> '$.reason' IN ({reasons}))
+          OR (instr(lowered(entry.detail), {escaped}) > 0 AND EXISTS (
+            SELECT 1 FROM json_tree(entry.detail) AS part WHERE part.atom IS NOT NULL
+              AND (entry.kind <> {ended} OR part.key IN ({members}))
+              AND instr(lowered(CAST(part.atom AS TEXT)), {needle}) > 0)))"
+    ))
 }
 
 /// A text as it stands within a JSON text.
@@ -80,59 +103,69 @@ fn one_of(wanted: &mut Conditions, kinds: &[ActivityKind]) -> String {
     format!("({})", tests.join(" OR "))
 }
 
+/// One walk over what is wanted: it is counted by kinds, and the page is cut out of it.
 pub(super) fn search(
     db: &Connection,
     org: &OrgId,
     filter: &ActivityFilter,
     order: ActivityOrder,
     page: OffsetPage,
-) -> Result<Hits<Activity>> {
+) -> Result<(Hits<Activity>, Vec<ActivityCount>)> {
     let page = page.bounded();
     let Wanted { from, conditions } = Wanted::of(org, filter)?;
-    let values = || params_from_iter(&conditions.values);
-    let count = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} LIMIT {TOTAL_MAX})",
-        conditions.sql
-    );
-    let total = db.prepare_cached(&count)?.query_row(values(), |row| row.get(0))?;
     let direction = if page.descending { "DESC" } else { "ASC" };
     let by = match order {
         ActivityOrder::At => String::new(),
         ActivityOrder::Kind => format!("entry.kind {direction}, "),
     };
+    // What is sorted is narrow, however much the particulars hold.
     let sql = format!(
-        "SELECT {} FROM {from} WHERE {}
-         ORDER BY {by}entry.at {direction}, entry.activity_id {direction} LIMIT {} OFFSET {}",
-        activity::COLUMNS,
-        conditions.sql,
-        page.limit,
-        page.skip
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(values(), activity::activity)?;
-    Ok(Hits { items: rows.collect::<rusqlite::Result<_>>()?, total })
-}
-
-pub(super) fn counts(
-    db: &Connection,
-    org: &OrgId,
-    filter: &ActivityFilter,
-) -> Result<Vec<ActivityCount>> {
-    let Wanted { from, conditions } = Wanted::of(org, filter)?;
-    let sql = format!(
-        "SELECT entry.kind, {FAILED} AS failed, entry.by_key IS NOT NULL AS someone, count(*)
-         FROM {from} WHERE {} GROUP BY entry.kind, failed, someone
-         ORDER BY entry.kind, failed, someone",
+        "SELECT entry.number, entry.kind, {FAILED}, entry.by_key IS NOT NULL FROM {from} WHERE {}
+         ORDER BY {by}entry.at {direction}, entry.activity_id {direction}",
         conditions.sql
     );
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(&conditions.values), |row| {
-        Ok(ActivityCount {
-            kind: row.get(0)?,
-            failed: row.get(1)?,
-            by_someone: row.get(2)?,
-            count: row.get(3)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(params_from_iter(&conditions.values))?;
+    let (mut counts, mut numbers) = (BTreeMap::new(), Vec::new());
+    let (mut total, shown) = (0, page.skip..page.skip.saturating_add(page.limit));
+    while let Some(row) = rows.next()? {
+        if shown.contains(&total) {
+            numbers.push(row.get::<_, i64>(0)?);
+        }
+        total += 1;
+        let (failed, by_someone) = (row.get::<_, bool>(2)?, row.get::<_, bool>(3)?);
+        let kind = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        count(&mut counts, kind, (failed, by_someone));
+    }
+    let counts = counts.into_iter().flat_map(|(kind, spread)| {
+        let of = move |((failed, by_someone), count)| ActivityCount {
+            kind: kind.clone(),
+            failed,
+            by_someone,
+            count,
+        };
+        spread.into_iter().map(of)
+    });
+    let items = read(db, org, &numbers)?;
+    Ok((Hits { items, total: total.min(TOTAL_MAX) }, counts.collect()))
+}
+
+type Spread = BTreeMap<(bool, bool), u32>;
+
+fn count(counts: &mut BTreeMap<String, Spread>, kind: &str, of: (bool, bool)) {
+    if !counts.contains_key(kind) {
+        counts.insert(kind.to_owned(), Spread::new());
+    }
+    if let Some(spread) = counts.get_mut(kind) {
+        *spread.entry(of).or_default() += 1;
+    }
+}
+
+/// The entries of these rows, in this order.
+fn read(db: &Connection, org: &OrgId, numbers: &[i64]) -> Result<Vec<Activity>> {
+    let columns = activity::COLUMNS;
+    let sql = format!("SELECT {columns} FROM activity WHERE org_id = ?1 AND rowid = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    let one = |number| Ok(statement.query_row(params![org.as_str(), number], activity::activity)?);
+    numbers.iter().map(one).collect()
 }

@@ -43,8 +43,8 @@ fn read(db: &Connection, org: &OrgId, id: &AgentId) -> Result<Option<AgentRecord
 
 fn list(db: &Connection, org: &OrgId, skip: u32, limit: u32) -> Result<Vec<AgentRecord>> {
     let sql = format!(
-        "SELECT {RECORD} FROM agents AS latest WHERE org_id = ?1 AND deleted_at IS NULL AND listed
-           AND version = (SELECT max(version) FROM agents AS all_of
+        "SELECT {RECORD} FROM agents AS latest INDEXED BY agents_in_short
+         WHERE org_id = ?1 AND deleted_at IS NULL AND listed AND version = (SELECT max(version) FROM agents AS all_of
               WHERE all_of.org_id = latest.org_id AND all_of.agent_id = latest.agent_id)
          ORDER BY agent_id LIMIT ?3 OFFSET ?2"
     );
@@ -56,7 +56,7 @@ fn list(db: &Connection, org: &OrgId, skip: u32, limit: u32) -> Result<Vec<Agent
 fn is_full(db: &Connection, org: &OrgId) -> Result<bool> {
     let count: u32 = db
         .prepare_cached(
-            "SELECT count(DISTINCT agent_id) FROM agents
+            "SELECT count(DISTINCT agent_id) FROM agents INDEXED BY agents_written
              WHERE org_id = ?1 AND deleted_at IS NULL AND listed AND document IS NOT NULL",
         )?
         .query_row([org.as_str()], |row| row.get(0))?;
@@ -152,8 +152,7 @@ fn delete(
 #[async_trait]
 impl AgentStore for SqliteStorage {
     async fn agent_record(&self, org: &OrgId, id: &AgentId) -> Result<Option<AgentRecord>> {
-        let (org, id) = (org.clone(), id.clone());
-        self.readers.read(move |db| read(db, &org, &id)).await
+        self.readers.look(|db| read(db, org, id)).await
     }
 
     async fn agent_records(&self, org: &OrgId, skip: u32, limit: u32) -> Result<Vec<AgentRecord>> {

@@ -65,8 +65,8 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
     let latest = latest_agent(db, org, &agent.id)?;
     let next = match latest {
         Some((version, known)) if known == *agent => return Ok(version),
-        Some((version, _)) => version.version + 1,
-        None => 1,
+        // One that was deleted has versions, too.
+        _ => 1 + last_version(db, org, &agent.id)?,
     };
     db.prepare_cached(
         "INSERT INTO agents (org_id, agent_id, version, config, created_at)
@@ -80,6 +80,13 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
         now.as_millis(),
     ])?;
     Ok(AgentVersion { id: agent.id.clone(), version: next })
+}
+
+/// The last version there has been. 0: there has been none.
+fn last_version(db: &Connection, org: &OrgId, id: &AgentId) -> Result<u32> {
+    let sql = "SELECT coalesce(max(version), 0) FROM agents WHERE org_id = ?1 AND agent_id = ?2";
+    let values = params![org.as_str(), id.as_str()];
+    Ok(db.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
 }
 
 fn latest_agent(

@@ -42,6 +42,8 @@ pub(super) fn of_code(code: ErrorCode, source: Source) -> Error {
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
             Error::ReadOnly(source)
         }
+        // Nothing else interrupts.
+        ErrorCode::OperationInterrupted => Error::TooMuch(source),
         ErrorCode::DiskFull => Error::Full(source),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(source),
         _ => Error::Other(source),

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{SqliteStorage, activity, row};
 use crate::{
-    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore, KeyHash, Result,
-    TOKENS_MAX, TokenHolder, WithTokens,
+    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore, KeyHash,
+    PutIntegrationOutcome, Result, TOKENS_MAX, TokenHolder, WithTokens,
 };
 
 const INTEGRATION: &str =
@@ -132,16 +132,18 @@ fn add(
 fn put(
     db: &Connection,
     org: &OrgId,
-    one: &Integration,
+    (was, one): &(Integration, Integration),
     by: Option<String>,
     now: Timestamp,
-) -> Result<bool> {
-    if read(db, org, &one.id)?.is_none() {
-        return Ok(false);
+) -> Result<PutIntegrationOutcome> {
+    match read(db, org, &one.id)? {
+        None => return Ok(PutIntegrationOutcome::Gone),
+        Some(is) if is != *was => return Ok(PutIntegrationOutcome::Changed),
+        Some(_) => {}
     }
     write(db, org, one)?;
     log(db, org, ("updated", one, &one.id), by, now)?;
-    Ok(true)
+    Ok(PutIntegrationOutcome::Written)
 }
 
 fn remove(
@@ -216,6 +218,7 @@ fn remove_token(
     Ok(gone > 0)
 }
 
+/// Asked by the hash alone: whose token it is says which organization is meant.
 fn holder(db: &Connection, hash: &KeyHash) -> Result<Option<TokenHolder>> {
     let sql =
         format!("SELECT {TOKEN}, org_id, integration_id FROM integration_tokens WHERE hash = ?1");
@@ -246,12 +249,12 @@ impl IntegrationStore for SqliteStorage {
     async fn put_integration(
         &self,
         org: &OrgId,
-        integration: Integration,
+        change: (Integration, Integration),
         by: Option<String>,
         now: Timestamp,
-    ) -> Result<bool> {
+    ) -> Result<PutIntegrationOutcome> {
         let org = org.clone();
-        self.writer.decide(move |db| put(db.connection, &org, &integration, by.clone(), now)).await
+        self.writer.decide(move |db| put(db.connection, &org, &change, by.clone(), now)).await
     }
 
     async fn remove_integration(
@@ -266,12 +269,11 @@ impl IntegrationStore for SqliteStorage {
     }
 
     async fn integration(&self, org: &OrgId, id: &str) -> Result<Option<WithTokens>> {
-        let (org, id) = (org.clone(), id.to_owned());
-        let find = move |db: &Connection| {
-            let Some(one) = read(db, &org, &id)? else { return Ok(None) };
-            Ok(Some((one, tokens(db, &org, &id)?)))
+        let find = |db: &Connection| {
+            let Some(one) = read(db, org, id)? else { return Ok(None) };
+            Ok(Some((one, tokens(db, org, id)?)))
         };
-        self.readers.read(find).await
+        self.readers.look(find).await
     }
 
     async fn integrations(&self, org: &OrgId) -> Result<Vec<WithTokens>> {
@@ -308,19 +310,19 @@ impl IntegrationStore for SqliteStorage {
     }
 
     async fn token_holder(&self, hash: &KeyHash) -> Result<Option<TokenHolder>> {
-        let hash = *hash;
-        self.readers.read(move |db| holder(db, &hash)).await
+        self.readers.look(|db| holder(db, hash)).await
     }
 
-    async fn token_used(&self, hash: &KeyHash, now: Timestamp) -> Result<()> {
-        let hash = *hash;
+    async fn token_used(&self, org: &OrgId, hash: &KeyHash, now: Timestamp) -> Result<()> {
+        let (org, hash) = (org.clone(), *hash);
         let decision = move |db: &super::writer::Db<'_>| {
             db.connection
                 .prepare_cached(
                     "UPDATE integration_tokens
-                     SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE hash = ?1",
+                     SET last_used_at = max(coalesce(last_used_at, ?3), ?3)
+                     WHERE org_id = ?1 AND hash = ?2",
                 )?
-                .execute(params![hash.0, now.as_millis()])?;
+                .execute(params![org.as_str(), hash.0, now.as_millis()])?;
             Ok(())
         };
         self.writer.decide(decision).await

@@ -33,6 +33,9 @@ use async_trait::async_trait;
 use self::{agents::Agents, log::Log, readers::Readers, writer::Writer};
 use crate::{CommitStats, Error, Result, Storage};
 
+/// How many searches run at once.
+const SEARCHERS: usize = 2;
+
 /// How a database is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,6 +56,8 @@ impl Default for Options {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
+    /// Apart, so that nobody's look-up waits for somebody's search.
+    searchers: Readers,
     agents: Arc<Agents>,
     path: PathBuf,
 }
@@ -63,10 +68,11 @@ impl SqliteStorage {
         let mut connection = connection::writing(path)?;
         connection::migrate(&mut connection)?;
         let readers = Readers::open(path, options.readers)?;
+        let searchers = Readers::open(path, SEARCHERS)?;
         let agents = Arc::new(Agents::new());
         let log = Log::watch(&mut connection, path)?;
         let writer = Writer::start(connection, log, agents.clone(), options.queue_max)?;
-        Ok(Self { writer, readers, agents, path: path.to_owned() })
+        Ok(Self { writer, readers, searchers, agents, path: path.to_owned() })
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use rusqlite::Connection;
@@ -11,6 +14,11 @@ use tokio::sync::Semaphore;
 
 use super::connection;
 use crate::{Error, Result};
+
+/// After how many of SQLite's operations a search is looked after.
+const OPERATIONS_PER_CHECK: i32 = 10_000;
+/// How often it is, before it is stopped: some seconds of work.
+const CHECKS_MAX: u32 = 20_000;
 
 /// A fixed number of reading connections. Whoever comes when all are busy waits in order.
 #[derive(Clone)]
@@ -47,16 +55,69 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.run(|db| snapshot(db, read)).await
+    }
+
+    /// Runs a read that may find out that it is too long. It is stopped when it has done as many
+    /// operations as one may, and when its caller has gone away.
+    pub async fn search<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.search_within(CHECKS_MAX, read).await
+    }
+
+    async fn search_within<T: Send + 'static>(
+        &self,
+        checks_max: u32,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let caller = Caller::default();
+        let gone = caller.gone.clone();
+        let bounded = move |db: &mut Connection| {
+            let mut checks = 0;
+            let stop = move || {
+                checks += 1;
+                checks > checks_max || gone.load(Relaxed)
+            };
+            db.progress_handler(OPERATIONS_PER_CHECK, Some(stop))?;
+            let result = snapshot(db, read);
+            db.progress_handler(0, None::<fn() -> bool>)?;
+            // The end of the transaction may have been stopped as well.
+            if !db.is_autocommit() {
+                db.execute_batch("ROLLBACK")?;
+            }
+            result
+        };
+        self.run(bounded).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let place = self.shared.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
         let shared = self.shared.clone();
         let work = move || {
-            let connection = shared.take().ok_or(Error::Closed)?;
-            let result = snapshot(&connection, read);
+            let mut connection = shared.take().ok_or(Error::Closed)?;
+            let result = read(&mut connection);
             shared.put(connection);
             drop(place);
             result
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
+    }
+}
+
+/// Whoever waits for a search.
+#[derive(Default)]
+struct Caller {
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.gone.store(true, Relaxed);
     }
 }
 
@@ -87,6 +148,27 @@ mod tests {
     use std::{pin::pin, sync::mpsc};
 
     use super::*;
+
+    const COUNT: &str = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n
+        WHERE i < ?1) SELECT count(*) FROM n";
+
+    #[tokio::test]
+    async fn a_search_that_is_too_long_is_stopped_and_the_next_has_its_own_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("e.db");
+        drop(connection::writing(&path).expect("opens"));
+        let readers = Readers::open(&path, 1).expect("opens");
+        let count = |to: u32| {
+            let count = move |db: &Connection| Ok(db.query_row(COUNT, [to], |row| row.get(0))?);
+            readers.search_within::<u32>(3, count)
+        };
+        for _ in 0..2 {
+            assert_eq!(count(1_000).await.expect("short"), 1_000);
+            assert!(matches!(count(1_000_000).await, Err(Error::TooMuch(_))));
+        }
+        let count = |db: &Connection| Ok(db.query_row(COUNT, [1_000_000], |row| row.get(0))?);
+        assert_eq!(readers.read::<u32>(count).await.expect("no search"), 1_000_000);
+    }
 
     #[tokio::test]
     async fn a_caller_that_goes_away_takes_no_connection_from_the_next() {

@@ -1,18 +1,23 @@
 //! Searching ended conversations in SQLite. The words of each are in a full-text index, which knows
 //! the organization as a word of its own, so that no search walks through another's.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use epilogue_core::{EndReason, OrgId, SessionId, Span};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::{SqliteStorage, conditions::Conditions, row};
 use crate::{
-    BUCKETS_MAX, Counts, Hits, OffsetPage, Result, ResultFacets, ResultFilter, ResultHit,
-    ResultOrder, ResultRecord, ResultStore, TOTAL_MAX, WORDS_MAX,
+    BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, Result, ResultFacets,
+    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, TOTAL_MAX, WORDS_MAX,
 };
 
 const RESULT: &str = "results.session_id, results.dialect, results.agent_id, results.reason,
     results.opened_at, results.ended_at, results.active_ms, results.endpoint, results.data";
+
+/// How well the words match; the organization's own word does not count.
+const SCORE: &str = "-bm25(result_words, 0.0, 1.0)";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<ResultRecord> {
     Ok(ResultRecord {
@@ -71,9 +76,16 @@ fn number(db: &Connection, org: &OrgId, session: SessionId) -> Result<Option<i64
     Ok(number)
 }
 
+/// Takes a row out of the text index, which knows the organization as a word.
+fn forget_words(db: &Connection, org: &OrgId, number: i64) -> Result<()> {
+    db.prepare_cached("DELETE FROM result_words WHERE org = ?1 AND rowid = ?2")?
+        .execute(params![org_word(org), number])?;
+    Ok(())
+}
+
 fn remove(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
     let Some(number) = number(db, org, session)? else { return Ok(()) };
-    db.prepare_cached("DELETE FROM result_words WHERE rowid = ?1")?.execute([number])?;
+    forget_words(db, org, number)?;
     db.prepare_cached("DELETE FROM results WHERE org_id = ?1 AND number = ?2")?
         .execute(params![org.as_str(), number])?;
     Ok(())
@@ -82,7 +94,7 @@ fn remove(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
 /// Removes the words of a conversation and the client's data; that it was had stays.
 pub(super) fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
     let Some(number) = number(db, org, session)? else { return Ok(()) };
-    db.prepare_cached("DELETE FROM result_words WHERE rowid = ?1")?.execute([number])?;
+    forget_words(db, org, number)?;
     db.prepare_cached(
         "UPDATE results SET data = '{}', endpoint = '' WHERE org_id = ?1 AND number = ?2",
     )?
@@ -92,27 +104,34 @@ pub(super) fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<
 
 /// What is wanted, and where to look: the tables with their conditions.
 struct Wanted {
-    from: &'static str,
+    from: String,
     conditions: Conditions,
-    scored: bool,
+    /// Where the words are bound, if there are any.
+    words: Option<String>,
 }
 
 impl Wanted {
     fn of(org: &OrgId, filter: &ResultFilter) -> rusqlite::Result<Self> {
         let mut wanted = Conditions::of(org, "results");
         wanted.and("results.dialect =", filter.dialect.to_string());
+        if let Some(from) = filter.ended_from {
+            wanted.and("results.ended_at >=", from.as_millis());
+        }
+        if let Some(until) = filter.ended_until {
+            wanted.and("results.ended_at <=", until.as_millis());
+        }
+        let words = (!filter.words.is_empty()).then(|| matching(org, &filter.words));
+        let words = words.map(|words| wanted.bind(words));
+        let from = match &words {
+            Some(words) => with_words(words),
+            None => latest(&mut wanted, filter),
+        };
         if !filter.agents.is_empty() {
             wanted.and_one_of("results.agent_id", filter.agents.iter().map(ToString::to_string));
         }
         if let Some(reasons) = &filter.reasons {
             let words = reasons.iter().map(|reason| reason.as_str().to_owned());
             wanted.and_one_of("results.reason", words);
-        }
-        if let Some(from) = filter.ended_from {
-            wanted.and("results.ended_at >=", from.as_millis());
-        }
-        if let Some(until) = filter.ended_until {
-            wanted.and("results.ended_at <=", until.as_millis());
         }
         if let Some(sessions) = &filter.sessions {
             let ids = sessions.iter().map(|id| id.0.as_bytes().to_vec());
@@ -125,16 +144,7 @@ impl Wanted {
             let path = wanted.bind(member_path(member));
             wanted.and(&format!("results.data -> {path} ="), row::to_json(value)?);
         }
-        let scored = !filter.words.is_empty();
-        if scored {
-            wanted.and("result_words MATCH", matching(org, &filter.words));
-        }
-        let from = if scored {
-            "result_words JOIN results ON results.number = result_words.rowid"
-        } else {
-            "results"
-        };
-        Ok(Self { from, conditions: wanted, scored })
+        Ok(Self { from, conditions: wanted, words })
     }
 
     fn count(&self, db: &Connection) -> Result<u32> {
@@ -160,17 +170,55 @@ impl Wanted {
     }
 }
 
-/// The path of a member, whatever is in its name.
-fn member_path(member: &str) -> String {
-    // A path has no way to write these two. No member is then of that name.
-    format!("$.\"{}\"", member.replace(['"', '\\'], "\u{fffd}"))
+/// The conversations with these words, which come first: then no more rows are read than have them.
+fn with_words(words: &str) -> String {
+    format!(
+        "(SELECT rowid AS hit FROM result_words WHERE result_words MATCH {words}
+          ORDER BY rowid DESC LIMIT {RESULTS_SEARCHED_MAX})
+         CROSS JOIN results ON results.number = hit"
+    )
 }
 
-/// All of the words, within the organization. Quoted, so that nothing in them is an operator.
+/// The conversations that ended last, from the index that says most of what is asked for.
+fn latest(wanted: &mut Conditions, filter: &ResultFilter) -> String {
+    let outer = wanted.sql.clone();
+    let index = if let Some(sessions) = &filter.sessions {
+        let ids = sessions.iter().map(|id| id.0.as_bytes().to_vec());
+        wanted.and_one_of("results.session_id", ids);
+        "results_by_session"
+    } else if let [agent] = filter.agents.as_slice() {
+        wanted.and("results.agent_id =", agent.to_string());
+        "results_by_agent"
+    } else if let Some(endpoint) = &filter.endpoint {
+        wanted.and("results.endpoint =", endpoint.clone());
+        "results_by_endpoint"
+    } else {
+        "results_by_end"
+    };
+    let inner = std::mem::replace(&mut wanted.sql, outer);
+    format!(
+        "(SELECT * FROM results INDEXED BY {index} WHERE {inner}
+          ORDER BY ended_at DESC LIMIT {RESULTS_SEARCHED_MAX}) AS results"
+    )
+}
+
+/// The path of a member, whatever is in its name.
+fn member_path(member: &str) -> String {
+    // A path has no way to write these. No member is then of that name.
+    format!("$.\"{}\"", member.replace(['"', '\\', '\0'], "\u{fffd}"))
+}
+
+/// All of the words, within the organization. Quoted, so that nothing in them is an operator. What
+/// has neither letter nor digit is in no index: it restricts nothing, unless there is nothing else,
+/// which then finds nothing.
 fn matching(org: &OrgId, words: &[String]) -> String {
-    let quoted =
-        words.iter().take(WORDS_MAX).map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
-    let all: Vec<_> = quoted.collect();
+    let is_word = |word: &&String| word.chars().any(char::is_alphanumeric);
+    let mut wanted: Vec<_> = words.iter().filter(is_word).take(WORDS_MAX).collect();
+    if wanted.is_empty() {
+        wanted.extend(words.first());
+    }
+    let quote = |word: &String| format!("\"{}\"", word.replace('"', "\"\"").replace('\0', " "));
+    let all: Vec<_> = wanted.into_iter().map(quote).collect();
     format!("org : \"{}\" AND words : ({})", org_word(org), all.join(" AND "))
 }
 
@@ -183,31 +231,75 @@ fn search(
 ) -> Result<Hits<ResultHit>> {
     let wanted = Wanted::of(org, filter)?;
     let total = wanted.count(db)?;
-    let page = page.bounded();
-    let (score, excerpt) = if wanted.scored {
-        ("-bm25(result_words, 0.0, 1.0)", "snippet(result_words, 1, '', '', '…', 24)")
-    } else {
-        ("NULL", "NULL")
-    };
+    let numbers = page_of(db, &wanted, order, page.bounded())?;
+    let mut found = excerpts(db, org, filter, &numbers)?;
+    let sql = format!("SELECT {RESULT} FROM results WHERE org_id = ?1 AND number = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut items = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let record = statement.query_row(params![org.as_str(), number], record)?;
+        let (score, excerpt) = found.remove(&number).unzip();
+        items.push(ResultHit { record, score, excerpt });
+    }
+    Ok(Hits { items, total })
+}
+
+/// The numbers of the rows on a page: what is sorted is narrow, however much the rows hold.
+fn page_of(
+    db: &Connection,
+    wanted: &Wanted,
+    order: ResultOrder,
+    page: OffsetPage,
+) -> Result<Vec<i64>> {
     let by = match order {
-        ResultOrder::Score if wanted.scored => "score",
+        ResultOrder::Score if wanted.words.is_some() => "score",
         ResultOrder::EndedAt | ResultOrder::Score => "results.ended_at",
         ResultOrder::OpenedAt => "results.opened_at",
         ResultOrder::Active => "results.active_ms",
         ResultOrder::Endpoint => "results.endpoint",
         ResultOrder::Agent => "results.agent_id",
     };
+    let from = if by == "score" {
+        wanted.from.replacen("rowid AS hit", &format!("rowid AS hit, {SCORE} AS score"), 1)
+    } else {
+        wanted.from.clone()
+    };
     let direction = if page.descending { "DESC" } else { "ASC" };
     let sql = format!(
-        "SELECT {RESULT}, {score} AS score, {excerpt} FROM {} WHERE {}
+        "SELECT results.number FROM {from} WHERE {}
          ORDER BY {by} {direction}, results.session_id {direction} LIMIT {} OFFSET {}",
-        wanted.from, wanted.conditions.sql, page.limit, page.skip
+        wanted.conditions.sql, page.limit, page.skip
     );
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(&wanted.conditions.values), |row| {
-        Ok(ResultHit { record: record(row)?, score: row.get(9)?, excerpt: row.get(10)? })
-    })?;
-    Ok(Hits { items: rows.collect::<rusqlite::Result<_>>()?, total })
+    let rows =
+        statement.query_map(params_from_iter(&wanted.conditions.values), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How well the words match the rows that are shown, and where: for these alone.
+fn excerpts(
+    db: &Connection,
+    org: &OrgId,
+    filter: &ResultFilter,
+    numbers: &[i64],
+) -> Result<HashMap<i64, (f64, String)>> {
+    let (Some(least), Some(most)) = (numbers.iter().min(), numbers.iter().max()) else {
+        return Ok(HashMap::new());
+    };
+    if filter.words.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // One walk over the matches, whose statistics are then made once. The sign keeps the list from
+    // being a search for each of its items.
+    let list = numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT rowid, {SCORE}, snippet(result_words, 1, '', '', '…', 24) FROM result_words
+         WHERE result_words MATCH ?1 AND rowid BETWEEN ?2 AND ?3 AND +rowid IN ({list})"
+    );
+    let mut statement = db.prepare(&sql)?;
+    let values = params![matching(org, &filter.words), least, most];
+    let rows = statement.query_map(values, |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn facets(
@@ -246,7 +338,7 @@ impl ResultStore for SqliteStorage {
         page: OffsetPage,
     ) -> Result<Hits<ResultHit>> {
         let (org, filter) = (org.clone(), filter.clone());
-        self.readers.read(move |db| search(db, &org, &filter, order, page)).await
+        self.searchers.search(move |db| search(db, &org, &filter, order, page)).await
     }
 
     async fn result_facets(
@@ -256,16 +348,15 @@ impl ResultStore for SqliteStorage {
         members: &[String],
     ) -> Result<ResultFacets> {
         let (org, filter, members) = (org.clone(), filter.clone(), members.to_vec());
-        self.readers.read(move |db| facets(db, &org, &filter, &members)).await
+        self.searchers.search(move |db| facets(db, &org, &filter, &members)).await
     }
 
     async fn result(&self, org: &OrgId, session: SessionId) -> Result<Option<ResultRecord>> {
-        let org = org.clone();
-        let read = move |db: &Connection| {
+        let read = |db: &Connection| {
             let sql = format!("SELECT {RESULT} FROM results WHERE org_id = ?1 AND session_id = ?2");
             let values = params![org.as_str(), session.0.as_bytes().as_slice()];
             Ok(db.prepare_cached(&sql)?.query_row(values, record).optional()?)
         };
-        self.readers.read(read).await
+        self.readers.look(read).await
     }
 }

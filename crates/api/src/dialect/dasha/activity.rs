@@ -82,6 +82,9 @@ const WORDS: [(&str, Option<bool>, &str, &str, &str); 18] = [
     ("key.revoked", None, "ConfigurationDeleted", "Info", "API key revoked"),
 ];
 
+/// The particulars of an end that are shown as they are.
+const END_MEMBERS: [&str; 2] = ["channel", "note"];
+
 type Words = (&'static str, Option<bool>, &'static str, &'static str, &'static str);
 
 fn words(kind: &str, failed: bool) -> Option<&'static Words> {
@@ -136,8 +139,8 @@ pub(super) async fn search(
         Some("type") => Ok(ActivityOrder::Kind),
         Some(_) => Err(part.wrong("must be timestamp or type")),
     })?;
-    let hits = api.engine().search_activity(who.org(), &filter, order, asked.offset()).await?;
-    let counts = api.engine().activity_counts(who.org(), &filter).await?;
+    let page = asked.offset();
+    let (hits, counts) = api.engine().search_activity(who.org(), &filter, order, page).await?;
     let events = hits.items.into_iter().filter_map(|entry| event(who.org().as_str(), entry));
     let found = (events.collect(), hits.total);
     Ok(Json(asked.found(found, Some(aggregations(&counts)), api.engine().now())))
@@ -172,14 +175,15 @@ fn filter(body: Part<'_>) -> Result<ActivityFilter, Problem> {
     })
 }
 
-/// A text, and the kinds whose words here have it.
+/// A text, and what has it in the words that are shown for it here.
 fn with_words(text: String) -> ActivityText {
     let needle = text.to_lowercase();
-    let has = |(.., r#type, _, message): &&Words| {
-        [r#type, message].iter().any(|words| words.to_lowercase().contains(&needle))
-    };
-    let kinds = WORDS.iter().filter(has).map(kind).collect();
-    ActivityText { text, kinds }
+    let has = |words: &str| words.to_lowercase().contains(&needle);
+    let kinds = WORDS.iter().filter(|(.., r#type, _, message)| has(r#type) || has(message));
+    let kinds = kinds.map(kind).collect();
+    let reasons = EndReason::ALL.into_iter().filter(|reason| has(final_reason(*reason))).collect();
+    let end_members = END_MEMBERS.map(str::to_owned).to_vec();
+    ActivityText { text, kinds, reasons, end_members }
 }
 
 /// A list of words of a closed set.
@@ -225,11 +229,11 @@ fn worded(message: &str, detail: &Value) -> String {
 fn metadata(kind: &str, by: Option<String>, mut detail: Value) -> Value {
     if kind == "session.ended" {
         let reason = detail["reason"].as_str().and_then(EndReason::parse);
-        return json!({
-            "final_reason": reason.map(final_reason),
-            "channel": detail["channel"],
-            "note": detail["note"],
-        });
+        let mut shown = json!({ "final_reason": reason.map(final_reason) });
+        for member in END_MEMBERS {
+            shown[member] = detail[member].take();
+        }
+        detail = shown;
     }
     if let (Some(members), Some(by)) = (detail.as_object_mut(), by) {
         members.insert("apiKeyId".into(), by.into());

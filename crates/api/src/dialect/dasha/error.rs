@@ -127,6 +127,10 @@ impl From<Error> for Problem {
         let unavailable =
             |detail| Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
         match error {
+            error if error.is_too_much() => Self::new(
+                StatusCode::BAD_REQUEST,
+                "This search looks at too much: narrow its time, its words or its aggregations.",
+            ),
             Error::Draining => unavailable("The server is shutting down."),
             error if error.is_passing() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a request was shed");

@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State},
+    extract::{FromRequestParts, Path, RawQuery, State},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -13,14 +13,16 @@ use epilogue_core::{
     origin::OriginRule,
 };
 use epilogue_engine::records::{
-    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, TOKENS_MAX, WithTokens,
+    AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, PutIntegrationOutcome, TOKENS_MAX,
+    WithTokens,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{
     access::{Owns, Reads},
-    agents::read::Part,
+    agents::{self, read::Part},
     error::Problem,
     limits, query,
     wire::{JsonBody, time},
@@ -44,6 +46,12 @@ const TOKEN_BYTES: usize = 32;
 const TOKEN_PREFIX: &str = "wi_";
 /// How many characters of a token are shown later.
 const HINT_CHARS: usize = 8;
+
+/// How often a change is made anew that somebody else's came before.
+const TRIES: u32 = 5;
+
+/// Members of the document that pages may know.
+const PUBLIC: [&str; 4] = ["description", "features", "tools", "widgetAppearance"];
 
 /// Members that are the server's to say, or that stand in columns of their own.
 const NOT_KEPT: [&str; 10] = [
@@ -73,12 +81,24 @@ pub(super) fn routes(api: &Api) -> Router<Api> {
         .merge(public)
 }
 
+/// What a path names: an id, or two of them.
+struct Named<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|_| no_integration())
+    }
+}
+
 fn no_integration() -> Problem {
     Problem::not_found("web integration")
 }
 
 fn shown(org: &OrgId, (integration, tokens): &WithTokens) -> Value {
-    let mut shown = public(integration);
+    let mut shown = written(integration);
     let tokens: Vec<_> = tokens.iter().map(token_shown).collect();
     let more = [
         ("orgId", json!(org)),
@@ -91,8 +111,18 @@ fn shown(org: &OrgId, (integration, tokens): &WithTokens) -> Value {
     shown.into()
 }
 
-/// What anybody with a token may see, and all that its owner wrote.
-fn public(integration: &Integration) -> Map<String, Value> {
+/// What anybody with a token may see, whatever else its owner wrote.
+fn public(integration: &Integration) -> Value {
+    let mut shown = written(integration);
+    let own = ["integrationId", "agentId", "name", "enabled"];
+    shown.retain(|name, _| own.contains(&name.as_str()) || PUBLIC.contains(&name.as_str()));
+    let mut shown = shown.into();
+    agents::secret::mask(&mut shown);
+    shown
+}
+
+/// What its owner wrote.
+fn written(integration: &Integration) -> Map<String, Value> {
     let mut shown = match &integration.document {
         Value::Object(document) => document.clone(),
         _ => Map::new(),
@@ -145,7 +175,7 @@ async fn create(
     body: Result<JsonBody<Map<String, Value>>, Problem>,
 ) -> Result<Response, Problem> {
     let now = api.engine().now();
-    let integration = read(&api, &caller.org, (query::drawn_id(&api), now), body?.0).await?;
+    let integration = read(&api, &caller.org, (query::drawn_id(&api), now), None, body?.0).await?;
     let by = Some(caller.key.to_string());
     match api.engine().add_integration(&caller.org, integration.clone(), by).await? {
         AddIntegrationOutcome::Added => {}
@@ -167,18 +197,26 @@ async fn change(
     body: Result<JsonBody<Map<String, Value>>, Problem>,
 ) -> Result<Json<Value>, Problem> {
     let given = body?.0;
-    let known = named(&api, &caller.org, raw.as_deref()).await?;
-    let Value::Object(mut document) = shown(&caller.org, &known) else {
-        return Err(no_integration());
-    };
-    document.extend(given);
-    let (id, made_at) = (known.0.id.clone(), known.0.created_at);
-    let integration = read(&api, &caller.org, (id, made_at), document).await?;
-    let by = Some(caller.key.to_string());
-    if !api.engine().put_integration(&caller.org, integration.clone(), by).await? {
-        return Err(no_integration());
+    for _ in 0..TRIES {
+        let known = named(&api, &caller.org, raw.as_deref()).await?;
+        let Value::Object(mut document) = shown(&caller.org, &known) else {
+            return Err(no_integration());
+        };
+        document.extend(given.clone());
+        let (was, tokens) = known;
+        let made = (was.id.clone(), was.created_at);
+        let integration = read(&api, &caller.org, made, Some(&was.agent), document).await?;
+        let by = Some(caller.key.to_string());
+        let change = (was, integration.clone());
+        match api.engine().put_integration(&caller.org, change, by).await? {
+            PutIntegrationOutcome::Written => {
+                return Ok(Json(shown(&caller.org, &(integration, tokens))));
+            }
+            PutIntegrationOutcome::Changed => {}
+            PutIntegrationOutcome::Gone => return Err(no_integration()),
+        }
     }
-    Ok(Json(shown(&caller.org, &(integration, known.1))))
+    Err(Problem::conflict("Others keep changing this web integration: try again."))
 }
 
 /// W5
@@ -193,11 +231,12 @@ async fn remove(
     if gone { Ok(StatusCode::NO_CONTENT) } else { Err(no_integration()) }
 }
 
-/// An integration as it is written, checked.
+/// An integration as it is written, checked. The agent that it has already may be gone.
 async fn read(
     api: &Api,
     org: &OrgId,
     (id, created_at): (String, Timestamp),
+    its_agent: Option<&AgentId>,
     mut given: Map<String, Value>,
 ) -> Result<Integration, Problem> {
     let whole = Value::from(given.clone());
@@ -220,7 +259,7 @@ async fn read(
     given.entry("tools").or_insert_with(|| json!([]));
     given.entry("widgetAppearance").or_insert(Value::Null);
     limits::object("$", &given, DOCUMENT_BYTES_MAX)?;
-    if api.engine().agent(org, &agent).await?.is_none() {
+    if its_agent != Some(&agent) && api.engine().agent(org, &agent).await?.is_none() {
         return Err(Problem::field("agentId", "names no agent of this organization"));
     }
     let updated_at = api.engine().now();
@@ -253,7 +292,7 @@ fn feature(part: Part<'_>) -> Result<Value, Problem> {
 async fn make_token(
     State(api): State<Api>,
     Owns(caller): Owns,
-    id: Path<String>,
+    Named(id): Named<String>,
     body: Result<JsonBody<Value>, Problem>,
 ) -> Result<Response, Problem> {
     let (body, now) = (body?.0, api.engine().now());
@@ -305,7 +344,7 @@ fn expiry(part: Part<'_>, now: Timestamp) -> Result<Option<Timestamp>, Problem> 
 async fn revoke_token(
     State(api): State<Api>,
     Owns(caller): Owns,
-    Path((id, token)): Path<(String, String)>,
+    Named((id, token)): Named<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let by = Some(caller.key.to_string());
     if !api.engine().remove_token(&caller.org, (&id, &token), by).await? {
@@ -328,7 +367,7 @@ async fn discover(
     let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
     let admitted = api.engine().admit(&auth::hash(&token), origin).await?;
     match admitted.ok_or_else(|| refused("Invalid token"))? {
-        Ok(holder) => Ok(Json(public(&holder.integration).into())),
+        Ok(holder) => Ok(Json(public(&holder.integration))),
         Err(Refusal::Expired) => Err(refused("Invalid token")),
         Err(Refusal::Disabled) => {
             Err(Problem::new(StatusCode::FORBIDDEN, "Web integration is not enabled"))

@@ -205,7 +205,9 @@ pub(super) fn search_text(part: Part<'_>) -> Result<Option<String>, Problem> {
 fn filter(body: Part<'_>) -> Result<ResultFilter, Problem> {
     let words = body.member("searchText", |part| {
         let text = search_text(part)?.unwrap_or_default();
-        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        let between = |c: char| c.is_whitespace() || c.is_control();
+        let words = text.split(between).filter(|word| !word.is_empty());
+        let words: Vec<_> = words.map(str::to_owned).collect();
         if words.len() > WORDS_MAX {
             return Err(part.wrong(format!("must have at most {WORDS_MAX} words")));
         }

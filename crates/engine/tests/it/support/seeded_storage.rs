@@ -27,11 +27,11 @@ use epilogue_storage::{
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DirectoryStore, DueLane, DueSession,
     EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits, IntegrationStore, KeyHash,
     LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
-    Organization, OrganizationConfig, Page, PageRequest, RecentFilter, RecentSessions,
-    ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord,
-    ResultStore, RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore,
-    SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder,
-    TurnStore, WithTokens, WriteAgentOutcome,
+    Organization, OrganizationConfig, Page, PageRequest, PutIntegrationOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, RetryOutcome, SessionCensus, SessionFilter, SessionName,
+    SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage,
+    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -169,8 +169,7 @@ scheduled!(MemoryStore {
 
 scheduled!(ActivityStore {
     fn list_activity(org: &OrgId, session: Option<SessionId>, page: &PageRequest) -> Page<Activity>;
-    fn search_activity(org: &OrgId, filter: &ActivityFilter, order: ActivityOrder, page: OffsetPage) -> Hits<Activity>;
-    fn activity_counts(org: &OrgId, filter: &ActivityFilter) -> Vec<ActivityCount>;
+    fn search_activity(org: &OrgId, filter: &ActivityFilter, order: ActivityOrder, page: OffsetPage) -> (Hits<Activity>, Vec<ActivityCount>);
 });
 
 scheduled!(AgentStore {
@@ -182,14 +181,14 @@ scheduled!(AgentStore {
 
 scheduled!(IntegrationStore {
     fn add_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> AddIntegrationOutcome;
-    fn put_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> bool;
+    fn put_integration(org: &OrgId, change: (Integration, Integration), by: Option<String>, now: Timestamp) -> PutIntegrationOutcome;
     fn remove_integration(org: &OrgId, id: &str, by: Option<String>, now: Timestamp) -> bool;
     fn integration(org: &OrgId, id: &str) -> Option<WithTokens>;
     fn integrations(org: &OrgId) -> Vec<WithTokens>;
     fn add_token(org: &OrgId, integration: &str, new: (IntegrationToken, KeyHash), by: Option<String>, now: Timestamp) -> AddTokenOutcome;
     fn remove_token(org: &OrgId, token: (&str, &str), by: Option<String>, now: Timestamp) -> bool;
     fn token_holder(hash: &KeyHash) -> Option<TokenHolder>;
-    fn token_used(hash: &KeyHash, now: Timestamp) -> ();
+    fn token_used(org: &OrgId, hash: &KeyHash, now: Timestamp) -> ();
 });
 
 scheduled!(ResultStore {

@@ -183,6 +183,10 @@ fn tool(part: Part<'_>) -> Result<Option<ToolSpec>, Problem> {
     let parameters = part.member("schema", |part| part.object())?;
     let description = part.member("description", |part| prompt(&part))?;
     let Some(webhook) = part.member("webhook", hook::optional)? else { return Ok(None) };
+    if webhook.body.is_some() {
+        let template = format!("{}.webhook.customSettings.bodyFormat.template", part.path());
+        return Err(Problem::field(template, "cannot be set: what a tool is sent is published"));
+    }
     let method = match webhook.method {
         HookMethod::Get => ToolMethod::Get,
         HookMethod::Post => ToolMethod::Post,

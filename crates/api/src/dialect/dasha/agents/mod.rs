@@ -4,6 +4,7 @@ mod configure;
 mod document;
 pub(super) mod hook;
 pub(super) mod read;
+pub(super) mod secret;
 
 use axum::{
     Json, Router,
@@ -83,8 +84,7 @@ async fn create(
     Owns(caller): Owns,
     body: Result<JsonBody<Map<String, Value>>, Problem>,
 ) -> Result<Response, Problem> {
-    let mut document = document::new(body?.0);
-    document::unmask(&mut document, &Map::new())?;
+    let document = secret::unmask(document::new(body?.0), &Map::new())?;
     let id = new_id(&api);
     let write = write(&caller, id.clone(), document, AgentChange::Create)?;
     written(&api.engine().write_agent(&caller.org, write).await?)?;
@@ -103,7 +103,7 @@ pub(super) async fn make_unlisted(
     if name.is_null() {
         *name = UNLISTED_NAME.into();
     }
-    document::unmask(&mut document, &Map::new())?;
+    let document = secret::unmask(document, &Map::new())?;
     let id = new_id(api);
     let write = write(caller, id.clone(), document, AgentChange::CreateUnlisted)?;
     written(&api.engine().write_agent(&caller.org, write).await?)?;
@@ -173,8 +173,7 @@ async fn change(
     for _ in 0..TRIES {
         let record = find(&api, &caller.org, &named.0).await?;
         let Some(Value::Object(stored)) = &record.document else { return Err(configured()) };
-        let mut document = document::changed(stored, given.clone());
-        document::unmask(&mut document, stored)?;
+        let document = secret::unmask(document::changed(stored, given.clone()), stored)?;
         let follow = AgentChange::Follow(record.version.version);
         let write = write(&caller, named.0.clone(), document, follow)?;
         if written(&api.engine().write_agent(&caller.org, write).await?)? {
