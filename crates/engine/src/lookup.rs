@@ -45,6 +45,16 @@ impl Engine {
         Ok(self.store().list_recent(org, filter, skip, take).await?)
     }
 
+    /// A session with its whole transcript, both as of one moment. `None`: this organization has no
+    /// such session.
+    pub async fn conversation(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+    ) -> Result<Option<(Session, Vec<Message>)>> {
+        Ok(self.store().conversation(org, id).await?)
+    }
+
     /// A whole transcript, however long, tool traffic included.
     pub async fn transcript(&self, org: &OrgId, id: SessionId) -> Result<Vec<Message>> {
         let mut messages = Vec::new();

@@ -192,6 +192,13 @@ pub trait SessionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Message>>;
 
+    /// A session with its whole transcript, both as of one moment. `None`: no such session.
+    async fn conversation(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+    ) -> Result<Option<(Session, Vec<Message>)>>;
+
     /// Part of what the person saw, oldest first: after `skip` visible messages, `limit` of them.
     async fn visible_messages(
         &self,

@@ -100,6 +100,7 @@ async fn c2_pages_by_skip_and_take_with_the_total_and_an_echo() {
     let page = fixture.list("?skip=24&take=201").await;
     assert_eq!(page["take"], 200, "held to the most, and said so");
     assert_eq!(page["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(fixture.listed("?skip=10000").await, [""; 0], "as deep as a page may begin");
     let past = fixture.list("?skip=25").await;
     assert_eq!((&past["items"], &past["total_count"]), (&json!([]), &json!(25)));
 }
@@ -110,6 +111,7 @@ async fn c2_400_unknown_state_negative_skip_and_bad_date() {
     for (query, part) in [
         ("state=open", "state"),
         ("skip=-1", "skip"),
+        ("skip=10001", "skip"),
         ("take=-1", "take"),
         ("take=0", "take"),
         ("take=many", "take"),

@@ -65,6 +65,8 @@ async fn l1_every_filter_restricts_by_its_part() {
         (json!({ "searchText": "zürich CALLING" }), &["CallCompleted"]),
         (json!({ "searchText": "ZÜRICH" }), &["CallCompleted"]),
         (json!({ "searchText": "answered 404" }), &["WebhookFailed"]),
+        (json!({ "searchText": "USER_END" }), &["CallCompleted"]),
+        (json!({ "searchText": "reason" }), &[]),
         (json!({ "searchText": "agent created" }), &["AgentCreated"]),
         (json!({ "searchText": "house bot" }), &["AgentCreated"]),
         (json!({ "searchText": "%" }), &[]),
@@ -126,11 +128,15 @@ async fn a_timer_and_the_agent_are_the_system() {
     let finished = fixture.talk(&agent, &["goodbye"]).await;
     fixture.clock.advance(Span::from_secs(61));
     fixture.run_until_idle().await;
+    let stored = json!({ "searchText": "idle" });
+    assert_eq!(fixture.types(stored).await, [""; 0], "no such word is shown");
     for (chat, reason) in [(quiet, "ttl"), (finished, "agent_finish")] {
         let body = json!({ "callIds": [chat], "types": ["CallCompleted"] });
         let entry = fixture.log(body).await["results"][0].clone();
         assert_eq!((&entry["caller"], &entry["severity"]), (&json!("System"), &json!("Info")));
         assert_eq!(entry["metadata"]["final_reason"], reason);
         assert_eq!(entry["metadata"]["channel"], "web");
+        let shown = json!({ "searchText": reason, "callIds": [entry["callId"]] });
+        assert_eq!(fixture.types(shown).await, ["CallCompleted"], "{reason}");
     }
 }

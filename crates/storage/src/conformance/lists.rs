@@ -212,6 +212,11 @@ pub async fn a_transcript_is_read_in_parts(backend: &impl Backend) -> Result<()>
     let world = World::new(backend).await?;
     let (id, all) = talkative(&world).await?;
     let read = async |from, limit| world.store.messages(&world.org, id, from, limit).await;
+    let whole = world.store.conversation(&world.org, id).await?;
+    let expected = (world.stored(id).await?, read(0, 1_000).await?);
+    assert_eq!(whole, Some(expected), "at one moment");
+    let theirs = world.neighbour("org_2").await?.org;
+    assert_eq!(world.store.conversation(&theirs, id).await?, None);
     assert_eq!(read(0, 100).await?, all);
     assert_eq!(read(0, 8).await?, all);
     assert_eq!(read(0, 7).await?, all[..7]);

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// How long a statement waits for another process that holds the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Statements kept prepared, more than there are.
+/// How many statements are kept prepared. Only searches, which are put together from what is asked
+/// for, come to more.
 const STATEMENTS_MAX: usize = 256;
 
 mod embedded {

@@ -251,6 +251,13 @@ fn page_of(
     order: ResultOrder,
     page: OffsetPage,
 ) -> Result<Vec<i64>> {
+    let mut statement = db.prepare_cached(&page_query(wanted, order, page))?;
+    let rows =
+        statement.query_map(params_from_iter(&wanted.conditions.values), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn page_query(wanted: &Wanted, order: ResultOrder, page: OffsetPage) -> String {
     let by = match order {
         ResultOrder::Score if wanted.words.is_some() => "score",
         ResultOrder::EndedAt | ResultOrder::Score => "results.ended_at",
@@ -265,15 +272,11 @@ fn page_of(
         wanted.from.clone()
     };
     let direction = if page.descending { "DESC" } else { "ASC" };
-    let sql = format!(
+    format!(
         "SELECT results.number FROM {from} WHERE {}
          ORDER BY {by} {direction}, results.session_id {direction} LIMIT {} OFFSET {}",
         wanted.conditions.sql, page.limit, page.skip
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows =
-        statement.query_map(params_from_iter(&wanted.conditions.values), |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    )
 }
 
 /// How well the words match the rows that are shown, and where: for these alone.
@@ -358,5 +361,52 @@ impl ResultStore for SqliteStorage {
             Ok(db.prepare_cached(&sql)?.query_row(values, record).optional()?)
         };
         self.readers.look(read).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::connection;
+
+    fn plans(filter: &ResultFilter, order: ResultOrder) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = connection::writing(&folder.path().join("x.db")).expect("opens");
+        connection::migrate(&mut db).expect("migrated");
+        let wanted = Wanted::of(&OrgId::from("org"), filter).expect("conditions");
+        let page = OffsetPage { skip: 0, limit: 10, descending: true };
+        let sql = format!("EXPLAIN QUERY PLAN {}", page_query(&wanted, order, page));
+        let mut statement = db.prepare(&sql).expect("prepared");
+        let values = params_from_iter(&wanted.conditions.values);
+        let steps = statement.query_map(values, |row| row.get::<_, String>(3)).expect("explained");
+        steps.map(|step| step.expect("a step")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn a_search_for_words_walks_the_words_first_and_looks_each_row_up() {
+        for order in [ResultOrder::EndedAt, ResultOrder::Score] {
+            let filter =
+                ResultFilter { words: vec!["word".into()], ..ResultFilter::of("dasha".into()) };
+            let plan = plans(&filter, order);
+            let words = plan.find("SCAN result_words").expect(&plan);
+            let rows = plan.find("SEARCH results USING INTEGER PRIMARY KEY").expect(&plan);
+            assert!(words < rows, "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_search_without_words_walks_the_index_that_says_most_in_its_order() {
+        let all = || ResultFilter::of("dasha".into());
+        for (filter, index) in [
+            (all(), "results_by_end"),
+            (ResultFilter { agents: vec!["a".into()], ..all() }, "results_by_agent"),
+            (ResultFilter { agents: vec!["a".into(), "b".into()], ..all() }, "results_by_end"),
+            (ResultFilter { endpoint: Some("+1".into()), ..all() }, "results_by_endpoint"),
+        ] {
+            let plan = plans(&filter, ResultOrder::Active);
+            assert!(plan.contains(index), "{plan}");
+            // One sort, that of the page: the rows that are looked at come in order.
+            assert_eq!(plan.matches("B-TREE").count(), 1, "{plan}");
+        }
     }
 }

@@ -449,6 +449,20 @@ impl SessionStore for SqliteStorage {
         self.readers.read(move |db| transcript(db, &org, id, &part)).await
     }
 
+    async fn conversation(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+    ) -> Result<Option<(Session, Vec<Message>)>> {
+        let org = org.clone();
+        let read = move |db: &Connection| {
+            let Some(session) = self::read(db, &org, id)? else { return Ok(None) };
+            let all = Slice { visible_only: false, skip: 0, limit: u32::MAX };
+            Ok(Some((session, transcript(db, &org, id, &all)?)))
+        };
+        self.readers.read(read).await
+    }
+
     async fn visible_messages(
         &self,
         org: &OrgId,

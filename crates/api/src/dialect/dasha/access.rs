@@ -24,6 +24,13 @@ pub(super) struct Operates(pub Caller);
 #[derive(Clone, Debug)]
 pub(super) struct Owns(pub Caller);
 
+impl Reads {
+    /// The organization they act for.
+    pub fn org(&self) -> &OrgId {
+        &self.0.org
+    }
+}
+
 async fn caller(parts: &Parts, api: &Api, least: Role) -> Result<Caller, Problem> {
     let key = auth::bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
     let caller = api.caller(key).await?.ok_or_else(Problem::unauthorized)?;
@@ -38,14 +45,6 @@ async fn caller(parts: &Parts, api: &Api, least: Role) -> Result<Caller, Problem
 
 macro_rules! needs {
     ($who:ident, $role:expr) => {
-        impl $who {
-            /// The organization they act for.
-            #[allow(dead_code, reason = "not every operation asks")]
-            pub fn org(&self) -> &OrgId {
-                &self.0.org
-            }
-        }
-
         impl FromRequestParts<Api> for $who {
             type Rejection = Problem;
 

@@ -1,8 +1,42 @@
 //! How much a client may send, and how each part is held to it.
 
+use epilogue_core::{Message, message::NewMessage};
 use serde_json::{Map, Value};
 
 use super::error::Problem;
+
+/// How much of transcripts or documents one answer may hold, in bytes.
+pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How much an answer can still take.
+pub(super) struct Room {
+    left: Option<usize>,
+}
+
+impl Room {
+    /// An answer that is empty.
+    pub fn whole() -> Self {
+        Self { left: None }
+    }
+
+    /// Whether the next part still fits. The first one always does, or nobody could ever see it.
+    pub fn takes(&mut self, bytes: usize) -> bool {
+        let fits = match self.left {
+            None => Some(ANSWER_BYTES_MAX.saturating_sub(bytes)),
+            Some(left) => left.checked_sub(bytes),
+        };
+        self.left = Some(fits.unwrap_or(0));
+        fits.is_some()
+    }
+}
+
+/// How much text a transcript holds.
+pub(super) fn bytes_of(transcript: &[Message]) -> usize {
+    let calls = |body: &NewMessage| -> usize {
+        body.tool_calls.iter().map(|call| call.arguments.len()).sum()
+    };
+    transcript.iter().map(|message| message.body.content.len() + calls(&message.body)).sum()
+}
 
 /// The longest text of one message, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 32 * 1024;
@@ -49,4 +83,21 @@ pub(super) fn object(name: &str, members: &Map<String, Value>, max: usize) -> Re
         return Err(Problem::too_large(name, max));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_takes_what_fits_and_always_its_first_part() {
+        let mut room = Room::whole();
+        assert!(room.takes(1) && room.takes(ANSWER_BYTES_MAX - 1), "to the last byte");
+        assert!(!room.takes(1), "and not one more");
+        let mut room = Room::whole();
+        assert!(room.takes(ANSWER_BYTES_MAX + 1) && !room.takes(1));
+        let mut room = Room::whole();
+        assert!(room.takes(2) && !room.takes(ANSWER_BYTES_MAX - 1));
+        assert!(!room.takes(1), "what comes after a gap is left out, too");
+    }
 }

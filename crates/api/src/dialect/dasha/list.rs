@@ -5,11 +5,17 @@ use axum::{
     extract::{RawQuery, State},
 };
 use epilogue_core::Timestamp;
-use epilogue_engine::records::RecentFilter;
+use epilogue_engine::records::{RecentFilter, SKIP_MAX};
 use serde::Serialize;
-use url::form_urlencoded;
 
-use super::{NAME, access::Reads, error::Problem, view::ChatSession};
+use super::{
+    NAME,
+    access::Reads,
+    error::Problem,
+    limits::{self, Room},
+    query,
+    view::ChatSession,
+};
 use crate::Api;
 
 /// How many sessions a page has unless the client says.
@@ -34,29 +40,33 @@ struct Asked {
     take: u32,
 }
 
-/// Lists sessions, the latest active first, each with its whole transcript.
+/// Lists sessions, the latest active first, each with its whole transcript, as many as an answer may
+/// hold.
 pub(super) async fn list(
     State(api): State<Api>,
     who: Reads,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ChatPage>, Problem> {
-    let Asked { filter, skip, take } = Asked::read(query.as_deref().unwrap_or_default())?;
+    let Asked { filter, skip, mut take } = Asked::read(query.as_deref().unwrap_or_default())?;
     let found = api.engine().recent_sessions(who.org(), &filter, skip, take).await?;
     let mut items = Vec::with_capacity(found.sessions.len());
+    let mut room = Room::whole();
     for session in &found.sessions {
-        let transcript = api.engine().transcript(&session.org, session.id).await?;
-        items.push(ChatSession::of(session, &transcript));
+        let found = api.engine().conversation(who.org(), session.id).await?;
+        let Some((session, transcript)) = found else { continue };
+        if !room.takes(limits::bytes_of(&transcript)) {
+            // The page ends here, and says so: the next one begins with this session.
+            take = u32::try_from(items.len()).unwrap_or(take);
+            break;
+        }
+        items.push(ChatSession::of(&session, &transcript));
     }
     Ok(Json(ChatPage { items, total_count: found.total, skip, take }))
 }
 
 impl Asked {
     fn read(query: &str) -> Result<Self, Problem> {
-        let last = |name: &str| {
-            let pairs = form_urlencoded::parse(query.as_bytes());
-            let found = pairs.filter(|(key, _)| key == name).last();
-            found.map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
-        };
+        let last = |name: &str| query::text(query, name);
         let active = match last("state").as_deref() {
             None | Some("active") => Some(true),
             Some("final") => Some(false),
@@ -65,7 +75,7 @@ impl Asked {
         };
         let after = last("updated_after");
         let active_after = after.as_deref().map(time).transpose()?;
-        let take = number("take", last("take").as_deref(), TAKE_DEFAULT)?;
+        let take = query::number(query, "take")?.unwrap_or(TAKE_DEFAULT);
         if take == 0 {
             return Err(Problem::field("take", format!("must be from 1 to {TAKE_MAX}")));
         }
@@ -76,7 +86,10 @@ impl Asked {
             active,
             active_after,
         };
-        let skip = number("skip", last("skip").as_deref(), 0)?;
+        let skip = query::number(query, "skip")?.unwrap_or(0);
+        if skip > SKIP_MAX {
+            return Err(Problem::field("skip", format!("must be at most {SKIP_MAX}")));
+        }
         Ok(Self { filter, skip, take: take.min(TAKE_MAX) })
     }
 }
@@ -85,13 +98,6 @@ fn time(text: &str) -> Result<Timestamp, Problem> {
     let wrong = || Problem::field("updated_after", "must be a time such as 2026-01-31T12:00:00Z");
     // A plus sign that nobody has escaped arrives as a space.
     Timestamp::parse(&text.trim().replace(' ', "+")).ok_or_else(wrong)
-}
-
-/// A whole number that is not negative, in the range of int32.
-fn number(name: &str, text: Option<&str>, default: u32) -> Result<u32, Problem> {
-    let Some(text) = text else { return Ok(default) };
-    let read = text.parse::<i32>().ok().and_then(|number| u32::try_from(number).ok());
-    read.ok_or_else(|| Problem::field(name, "must be a whole number, and not negative"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use epilogue_core::{EndReason, OrgId, SessionId, Timestamp};
+use epilogue_core::{EndReason, Message, OrgId, SessionId, Timestamp};
 use epilogue_engine::records::{
     Counts, OffsetPage, ResultFilter, ResultHit, ResultOrder, SKIP_MAX, SessionName, WORDS_MAX,
 };
@@ -16,6 +16,7 @@ use super::{
     agents::read::Part,
     error::Problem,
     find::ChatId,
+    limits::{self, ANSWER_BYTES_MAX, Room},
     open::endpoint_of,
     payload::{BROKEN, Line, Outcome, call_status, transcription},
     wire::{JsonBody, time},
@@ -167,9 +168,14 @@ pub(super) async fn search(
     let hits = api.engine().search_results(who.org(), &filter, order, asked.offset()).await?;
     let aggregations =
         if aggregate { Some(aggregations(&api, who.org(), &filter, members).await?) } else { None };
-    let mut results = Vec::new();
+    let (mut results, mut room) = (Vec::new(), Room::whole());
     for hit in hits.items {
-        results.push(call_result(&api, who.org(), hit).await?);
+        let transcript = api.engine().transcript(who.org(), hit.record.session).await?;
+        if !room.takes(limits::bytes_of(&transcript)) {
+            let problem = format!("makes more than {ANSWER_BYTES_MAX} bytes: ask for fewer");
+            return Err(Problem::field("size", problem));
+        }
+        results.push(call_result(&api, who.org(), hit, &transcript).await?);
     }
     Ok(Json(asked.found((results, hits.total), aggregations, api.engine().now())))
 }
@@ -313,9 +319,13 @@ fn texts_of(counts: Counts) -> BTreeMap<String, u32> {
     counts.into_iter().map(|(value, count)| (text(value), count)).collect()
 }
 
-async fn call_result(api: &Api, org: &OrgId, hit: ResultHit) -> Result<CallResult, Problem> {
+async fn call_result(
+    api: &Api,
+    org: &OrgId,
+    hit: ResultHit,
+    transcript: &[Message],
+) -> Result<CallResult, Problem> {
     let record = hit.record;
-    let transcript = api.engine().transcript(org, record.session).await?;
     let analyses = api.engine().analyses_of(org, record.session).await?;
     Ok(CallResult {
         call_id: record.session.to_string(),
@@ -330,7 +340,7 @@ async fn call_result(api: &Api, org: &OrgId, hit: ResultHit) -> Result<CallResul
         endpoint: record.endpoint,
         sip: None,
         result: Outcome::of(record.reason, &analyses),
-        transcription: transcription(&transcript),
+        transcription: transcription(transcript),
         server_job_id: None,
         error_message: (record.reason == EndReason::Failed).then_some(BROKEN),
         inspector_url: None,

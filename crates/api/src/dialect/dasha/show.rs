@@ -17,6 +17,7 @@ pub(super) async fn show(
     id: ChatId,
 ) -> Result<Json<ChatSession>, Problem> {
     let session = chat(&api, who.org(), id).await?;
-    let transcript = api.engine().transcript(&session.org, session.id).await?;
+    let found = api.engine().conversation(who.org(), session.id).await?;
+    let (session, transcript) = found.ok_or_else(|| Problem::not_found("chat session"))?;
     Ok(Json(ChatSession::of(&session, &transcript)))
 }

@@ -105,6 +105,7 @@ scheduled!(SessionStore {
     fn find(org: &OrgId, name: &SessionName) -> Option<epilogue_core::Session>;
     fn list(org: &OrgId, filter: &SessionFilter, page: &PageRequest) -> Page<epilogue_core::Session>;
     fn list_recent(org: &OrgId, filter: &RecentFilter, skip: u32, take: u32) -> RecentSessions;
+    fn conversation(org: &OrgId, id: SessionId) -> Option<(epilogue_core::Session, Vec<Message>)>;
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;

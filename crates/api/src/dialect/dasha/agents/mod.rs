@@ -23,6 +23,7 @@ use self::{configure::NAME_CHARS_MAX, read::Part};
 use super::{
     access::{Owns, Reads},
     error::Problem,
+    limits::{ANSWER_BYTES_MAX, Room},
     query,
     wire::JsonBody,
 };
@@ -34,6 +35,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 192 * 1024;
 pub const TAKE_DEFAULT: u32 = 1_000;
 /// How many it has at the most.
 pub const TAKE_MAX: u32 = 1_000;
+/// How many are read at a time.
+const READ_AT_ONCE: u32 = 100;
 /// What an agent is called that came with a conversation, unless it says.
 const UNLISTED_NAME: &str = "Inline agent";
 /// How often a change is made anew that somebody else's came before.
@@ -73,9 +76,25 @@ async fn list(
     let raw = raw.unwrap_or_default();
     let skip = query::number(&raw, "skip")?.unwrap_or(0);
     let take = query::number(&raw, "take")?.unwrap_or(TAKE_DEFAULT);
-    let agents = api.engine().agent_records(who.org(), skip, take.min(TAKE_MAX)).await?;
-    let shown = agents.iter().map(|record| document::shown(who.org(), record));
-    Ok(Json(if take == 0 { Vec::new() } else { shown.collect() }))
+    let take = take.min(TAKE_MAX);
+    let (mut all, mut room) = (Vec::new(), Room::whole());
+    for begin in (0..take).step_by(READ_AT_ONCE as usize) {
+        let wanted = READ_AT_ONCE.min(take - begin);
+        let from = skip.saturating_add(begin);
+        let records = api.engine().agent_records(who.org(), from, wanted).await?;
+        for record in &records {
+            let shown = document::shown(who.org(), record);
+            if !room.takes(shown.to_string().len()) {
+                let problem = format!("makes more than {ANSWER_BYTES_MAX} bytes: ask for fewer");
+                return Err(Problem::field("take", problem));
+            }
+            all.push(shown);
+        }
+        if records.len() < wanted as usize {
+            break;
+        }
+    }
+    Ok(Json(all))
 }
 
 /// A2
