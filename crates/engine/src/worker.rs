@@ -3,14 +3,10 @@
 //! Work is claimed lane by lane, never more than a lane's share, so that a receiver that is slow or
 //! down fills its own lane and nobody else's.
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use epilogue_core::{
-    OrgId, Span, Step, StepKind,
+    Span, Step, StepKind,
     retry::{ATTEMPT_MAX, Verdict},
     step::AttemptOutcome,
 };
@@ -18,12 +14,12 @@ use epilogue_storage::{
     ClaimRequest, ClaimedStep, DueLane, Product, SettleOutcome, SettleRequest, StepReport,
 };
 use futures::FutureExt as _;
-use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, Result, StepPolicies,
     clock::within,
+    lanes::Lanes,
     step::{self, StepDone, StepError},
 };
 
@@ -47,43 +43,7 @@ const SETTLE_ATTEMPTS: u32 = 5;
 #[derive(Clone)]
 pub struct Worker {
     engine: Engine,
-    busy: Arc<Busy>,
-}
-
-/// What runs at the moment.
-#[derive(Default)]
-struct Busy {
-    lanes: Mutex<HashMap<(OrgId, String), usize>>,
-    tasks: TaskTracker,
-    /// A step has finished: its lane has room again.
-    freed: Notify,
-}
-
-impl Busy {
-    fn lanes(&self) -> MutexGuard<'_, HashMap<(OrgId, String), usize>> {
-        // Counters: whole at every moment.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A running step's place in its lane.
-struct InLane {
-    busy: Arc<Busy>,
-    key: (OrgId, String),
-}
-
-impl Drop for InLane {
-    fn drop(&mut self) {
-        let mut lanes = self.busy.lanes();
-        if let Some(count) = lanes.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                lanes.remove(&self.key);
-            }
-        }
-        drop(lanes);
-        self.busy.freed.notify_one();
-    }
+    busy: Arc<Lanes>,
 }
 
 impl Worker {
@@ -139,7 +99,7 @@ impl Worker {
         loop {
             let started = self.claim_round().await?;
             // A place is given up before `freed` tells of it, so that none is missed here.
-            if started == 0 && self.busy.lanes().is_empty() {
+            if started == 0 && self.busy.is_empty() {
                 return Ok(attempts);
             }
             attempts += started;
@@ -189,12 +149,8 @@ impl Worker {
     /// so that however many slow receivers fill the worker, none keeps another from being served.
     fn room_in(&self, lane: &DueLane) -> usize {
         let limits = self.engine.limits();
-        let lanes = self.busy.lanes();
-        let here = lanes.get(&(lane.org.clone(), lane.lane.clone())).copied().unwrap_or(0);
-        let everywhere: usize = lanes.values().sum();
-        let in_lane = limits.steps_per_lane.saturating_sub(here);
-        let in_all = limits.steps_at_once.saturating_sub(everywhere);
-        in_lane.min(in_all.max(usize::from(here == 0)))
+        let key = (lane.org.clone(), lane.lane.clone());
+        self.busy.room(&key, limits.steps_per_lane, limits.steps_at_once)
     }
 
     /// How long a claim is believed: longer than any attempt may take.
@@ -208,8 +164,7 @@ impl Worker {
 
     fn start(&self, claimed: ClaimedStep) {
         let key = (claimed.step.org.clone(), claimed.step.lane.clone());
-        *self.busy.lanes().entry(key.clone()).or_default() += 1;
-        let place = InLane { busy: self.busy.clone(), key };
+        let place = self.busy.enter(key);
         let engine = self.engine.clone();
         self.busy.tasks.spawn(async move {
             attempt(&engine, &claimed).await;
