@@ -53,6 +53,10 @@ impl Default for Setup {
             body_timeout: epilogue_core::Span::from_secs(30),
             history_per_minute: 100,
             ends_per_minute: 60,
+            twilio: epilogue_api::dialect::dasha::sms::TwilioSettings {
+                api_url: "https://api.twilio.com".parse().expect("a URL"),
+                session_ttl: epilogue_core::Span::from_secs(3_600),
+            },
             operator: None,
         };
         Self { settings, limits: Limits::default(), seed: 7, private_tools: false }
