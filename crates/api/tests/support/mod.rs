@@ -67,6 +67,7 @@ impl Default for Setup {
 pub struct Fixture {
     pub clock: SimClock,
     pub engine: Engine,
+    pub api: Api,
     pub router: Router,
     pub webhooks: Arc<FakeWebhooks>,
     pub models: Arc<FakeModel>,
@@ -106,7 +107,7 @@ impl Fixture {
         let tokens = SessionTokens::new(&TOKEN_SECRET.into());
         let api = Api::new(engine.clone(), tokens, setup.settings);
         let router = epilogue_api::router(&api);
-        Self { clock, engine, router, webhooks, models, storage, folder }
+        Self { clock, engine, api, router, webhooks, models, storage, folder }
     }
 
     /// The database, for tests that break it.
