@@ -51,6 +51,11 @@ impl Lanes {
         in_lane.min(left.max(usize::from(here == 0)))
     }
 
+    /// How many places are taken, in all lanes.
+    pub fn taken(&self) -> usize {
+        self.counts().values().sum()
+    }
+
     /// Whether nothing runs.
     pub fn is_empty(&self) -> bool {
         self.counts().is_empty()

@@ -56,11 +56,13 @@ impl InboxWorker {
                     self.engine.now() + Span::from_secs(1)
                 }
             };
+            // Whatever wakes it, the same look follows; only a stop comes before it.
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 () = self.engine.clock().sleep_until(wake_at) => {}
                 () = self.engine.inner.new_messages.notified() => {}
                 () = self.busy.freed.notified() => {}
-                () = stop.cancelled() => {}
             }
         }
         self.busy.tasks.close();

@@ -41,15 +41,16 @@ pub mod sessions;
 pub mod steps;
 mod suite;
 pub mod tenants;
+pub mod texting;
 pub mod turns;
 pub mod whole_turns;
 
 mod prelude {
     //! The traits, for their methods.
     pub use crate::{
-        ActivityStore as _, AgentStore as _, DeliveryStore as _, DirectoryStore as _,
-        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ResultStore as _,
-        SessionStore as _, StepStore as _, TurnStore as _,
+        ActivityStore as _, AgentStore as _, CarrierStore as _, DeliveryStore as _,
+        DirectoryStore as _, InboxStore as _, IntegrationStore as _, LedgerStore as _,
+        MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _, TurnStore as _,
     };
 }
 
@@ -57,6 +58,10 @@ mod prelude {
 pub trait Backend {
     /// What it makes.
     type Store: Storage + 'static;
+
+    /// Whether its stores decide in the order in which they are asked, even if they are asked again
+    /// before they have answered. Races in order make use of it.
+    const KEEPS_ORDER: bool;
 
     /// A store with nothing in it that nothing else uses.
     fn fresh(&self) -> impl Future<Output = Self::Store> + Send;

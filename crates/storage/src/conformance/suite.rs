@@ -7,6 +7,7 @@ macro_rules! conformance_suite {
         $crate::conformance_cases! { $backend;
             companions {
                 an_agent_is_written_with_its_document_and_followed,
+                an_unlisted_agent_is_found_by_its_id_alone,
                 a_deleted_agent_opens_nothing_and_stays_for_its_sessions,
                 a_configured_agent_is_neither_followed_nor_deleted,
                 the_configuration_leaves_written_agents_alone,
@@ -118,6 +119,7 @@ macro_rules! conformance_suite {
                 a_stale_claim_writes_nothing,
                 a_claim_that_was_never_made_cannot_report,
                 a_late_report_counts_while_nobody_took_its_place,
+                whoever_reports_may_go_on_with_the_next_of_the_lane,
                 leases_of_nodes_that_are_gone_are_due_at_once,
                 the_next_due_step_may_be_a_lease_that_runs_out,
                 due_lanes_are_read_in_their_order,
@@ -219,6 +221,26 @@ macro_rules! conformance_suite {
                 a_purge_leaves_a_key_its_place_and_an_endpoint_nothing,
                 a_keyed_turn_and_an_end_leave_both_or_neither,
             }
+            texting {
+                a_carrier_is_kept_found_and_replaced_under_its_name,
+                an_organization_has_as_many_carriers_and_numbers_as_it_may,
+                a_number_is_unique_and_answered_by_one_agent,
+                a_message_is_taken_in_once,
+                messages_of_a_line_are_taken_one_at_a_time_in_order,
+                a_line_holds_as_many_as_it_may,
+                every_stage_is_on_record_and_extends_the_lease,
+                a_part_that_is_sent_after_the_end_moves_nothing,
+                what_was_said_is_forgotten_when_it_is_done_and_kept_while_it_is_parked,
+                a_lost_claim_on_a_message_writes_nothing,
+                a_late_word_about_a_message_counts_while_nobody_took_its_place,
+                messages_of_nodes_that_are_gone_are_due_at_once,
+                due_inboxes_are_read_in_their_order,
+                a_parked_message_is_resumed_at_the_end_of_its_line,
+                messages_are_listed_the_latest_first,
+                anothers_carriers_and_messages_cannot_be_touched,
+                of_many_deliveries_of_one_message_one_is_new,
+                no_message_is_claimed_twice_under_live_leases,
+            }
             histories {
                 the_store_does_what_the_model_does,
             }
@@ -251,7 +273,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 20] = [
+    const FILES: [&str; 21] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("deadlines.rs"),
@@ -270,6 +292,7 @@ mod tests {
         include_str!("sessions.rs"),
         include_str!("steps.rs"),
         include_str!("tenants.rs"),
+        include_str!("texting.rs"),
         include_str!("turns.rs"),
         include_str!("whole_turns.rs"),
     ];

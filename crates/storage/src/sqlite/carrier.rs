@@ -207,7 +207,9 @@ impl CarrierStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<PutCarrierOutcome> {
         let org = org.clone();
-        self.writer.decide(move |db| put_carrier(db.connection, &org, &carrier, by, now)).await
+        self.writer
+            .decide(move |db| put_carrier(db.connection, &org, &carrier, by.clone(), now))
+            .await
     }
 
     async fn carrier(&self, org: &OrgId, id: &str) -> Result<Option<CarrierAccount>> {
@@ -228,7 +230,9 @@ impl CarrierStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<AddNumberOutcome> {
         let org = org.clone();
-        self.writer.decide(move |db| add_number(db.connection, &org, &number, by, now)).await
+        self.writer
+            .decide(move |db| add_number(db.connection, &org, &number, by.clone(), now))
+            .await
     }
 
     async fn link_number(
@@ -240,7 +244,9 @@ impl CarrierStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<Option<PhoneNumber>> {
         let (org, id) = (org.clone(), id.to_owned());
-        self.writer.decide(move |db| link(db.connection, &org, (&id, agent), by, now)).await
+        self.writer
+            .decide(move |db| link(db.connection, &org, (&id, agent.clone()), by.clone(), now))
+            .await
     }
 
     async fn numbers(&self, org: &OrgId) -> Result<Vec<PhoneNumber>> {

@@ -337,7 +337,7 @@ impl InboxStore for SqliteStorage {
     ) -> Result<ResumeOutcome> {
         let (org, id) = (org.clone(), id.clone());
         let decision = move |db: &super::writer::Db<'_>| {
-            inbox_settle::resume(db.connection, &org, &id, by, now)
+            inbox_settle::resume(db.connection, &org, &id, by.clone(), now)
         };
         self.writer.decide(decision).await
     }
