@@ -2,9 +2,13 @@
 
 use epilogue_core::{Span, texting::InboundState};
 use epilogue_engine::records::ResumeOutcome;
+use http::Method;
 use serde_json::json;
 
-use crate::texting::{ANN, Texting};
+use crate::{
+    support::{FOREIGN_KEY, KEY, READ_KEY},
+    texting::{ANN, Texting},
+};
 
 #[tokio::test]
 async fn row_4_passing_faults_of_twilio_are_tried_again_by_the_schedule() {
@@ -77,6 +81,39 @@ async fn row_4_what_twilio_refuses_is_parked_at_once_and_resumed_on_demand() {
     assert_eq!(texting.twilio.bodies()[2..], ["You said: Hello"]);
     assert_eq!(texting.fixture.models.asked().len(), 2);
     assert_eq!(texting.census().await.parked, 0);
+}
+
+#[tokio::test]
+async fn the_operator_sees_what_is_parked_without_what_was_said_and_resumes_it() {
+    let texting = Texting::start().await;
+    texting.twilio.answer(400, None, &json!({ "code": 21610 }));
+    texting.texts("SM1", ANN, "Hello").await;
+    texting.work().await;
+    let request = |method: Method, path: &str, key: &str| {
+        let request = http::Request::builder().method(method).uri(format!("/epilogue/v1{path}"));
+        let request = request.header("authorization", format!("Bearer {key}"));
+        request.body(axum::body::Body::empty()).expect("a request")
+    };
+    let list = async |path: &str, key: &str| {
+        let answer = texting.fixture.send(request(Method::GET, path, key)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(!answer.body.contains("Hello") && !answer.body.contains(ANN), "{}", answer.body);
+        answer.json()["items"].as_array().expect("a list").clone()
+    };
+    let parked = list("/inbox?state=parked", KEY).await;
+    let id = format!("{}:SM1", texting.provider);
+    assert_eq!(parked.len(), 1);
+    assert_eq!((&parked[0]["id"], &parked[0]["state"]), (&json!(id), &json!("parked")));
+    assert_eq!(parked[0]["detail"], "Twilio answered 400, code 21610");
+    assert_eq!(list("/inbox", FOREIGN_KEY).await.len(), 0);
+    let path = format!("/inbox/{id}/retry");
+    for (key, status) in [(FOREIGN_KEY, 404), (READ_KEY, 403), (KEY, 204), (KEY, 409)] {
+        let answer = texting.fixture.send(request(Method::POST, &path, key)).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    texting.work().await;
+    assert_eq!(list("/inbox?state=parked", KEY).await.len(), 0);
+    assert_eq!(texting.twilio.bodies().len(), 2);
 }
 
 #[tokio::test]
