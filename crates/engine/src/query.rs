@@ -71,7 +71,7 @@ impl Engine {
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
         let inbox = self.store().inbox_census().await?;
         let commits = self.store().commit_stats();
-        Ok(Snapshot { sessions, steps, inbox, oldest_step, commits })
+        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits })
     }
 
     /// What a session owes or does not owe at its end, and why not.

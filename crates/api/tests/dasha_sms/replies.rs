@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use epilogue_core::Span;
+use epilogue_engine::inbox::Carrier as _;
 use serde_json::json;
 
 use crate::texting::{ANN, OURS, SID, TOKEN, Texting};
@@ -51,7 +52,6 @@ async fn row_4_a_reply_of_very_many_parts_is_cut_off_at_the_limit() {
         &texting.fixture.api,
         epilogue_engine::webhook::egress::Egress::new(true).expect("a client"),
     );
-    use epilogue_engine::inbox::Carrier as _;
     assert_eq!(carrier.parts(&words(32)).len(), 32);
     assert_eq!(carrier.parts(&words(33)).len(), 32);
 }

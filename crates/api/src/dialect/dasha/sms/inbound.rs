@@ -45,13 +45,13 @@ pub(super) async fn receive(
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Result<Response, Problem> {
-    let held = api.engine().carrier_holder(&id).await?;
-    let (org, account) = held.ok_or_else(|| Problem::not_found("provider"))?;
-    let (head, body) = request.into_parts();
-    let body = body::read_at_most(&api, body, INBOUND_BYTES_MAX).await.map_err(unread)?;
-    let form = signature::form(&body);
+    let holder = api.engine().carrier_holder(&id).await?;
+    let (org, account) = holder.ok_or_else(|| Problem::not_found("provider"))?;
+    let (parts, body) = request.into_parts();
+    let bytes = body::read_at_most(&api, body, INBOUND_BYTES_MAX).await;
+    let form = signature::form(&bytes.map_err(|error| unread(&error))?);
     let path = uri.path_and_query().map_or(uri.path(), http::uri::PathAndQuery::as_str);
-    check_signature(&api, (&org, &account), (&public(&api, path), &form), &head.headers)?;
+    check_signature(&api, (&org, &account), (&public(&api, path), &form), &parts.headers)?;
     let inbound = read(account.id, &form)?;
     if let Some(why) = needless(&api, &org, &inbound, &form).await? {
         api.engine().pass_over(&org, &inbound.id, why);
@@ -67,9 +67,9 @@ pub(super) async fn receive(
     }
 }
 
-fn unread(error: BodyError) -> Problem {
+fn unread(error: &BodyError) -> Problem {
     match error {
-        BodyError::TooLarge { max } => Problem::too_large("$", max),
+        BodyError::TooLarge { max } => Problem::too_large("$", *max),
         BodyError::TooSlow { .. } => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time.")
         }
