@@ -46,6 +46,35 @@ async fn row_1_the_query_of_the_address_is_signed_too() {
 }
 
 #[tokio::test]
+async fn row_1_the_address_may_be_signed_with_its_port_and_without() {
+    let texting = Texting::start().await;
+    let form = texting.message("SM1", ANN, "Hello");
+    for (base, status) in [
+        ("http://127.0.0.1:7400", 200),
+        ("http://127.0.0.1", 200),
+        ("http://127.0.0.1:80", 403),
+        ("https://127.0.0.1:7400", 403),
+    ] {
+        let request = form.signed_as(Some(&form.signature_at(base)));
+        assert_eq!(texting.fixture.send(request).await.status, status, "{base}");
+    }
+    let usual = Texting::with(|setup| {
+        setup.settings.public_url = "https://chat.example.com/base/".parse().expect("a URL");
+    })
+    .await;
+    let form = usual.message("SM1", ANN, "Hello");
+    for (base, status) in [
+        ("https://chat.example.com/base", 200),
+        ("https://chat.example.com:443/base", 200),
+        ("https://chat.example.com", 403),
+        ("https://chat.example.com:8443/base", 403),
+    ] {
+        let request = form.signed_as(Some(&form.signature_at(base)));
+        assert_eq!(usual.fixture.send(request).await.status, status, "{base}");
+    }
+}
+
+#[tokio::test]
 async fn row_1_an_account_nobody_has_is_404() {
     let texting = Texting::start().await;
     let mut form = texting.message("SM1", ANN, "Hello");

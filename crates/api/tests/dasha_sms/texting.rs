@@ -286,8 +286,13 @@ impl Form {
 
     /// What Twilio would sign it with.
     pub fn signature(&self) -> String {
+        self.signature_at(PUBLIC)
+    }
+
+    /// The same with the server at another address.
+    pub fn signature_at(&self, base: &str) -> String {
         let mut mac = Hmac::<Sha1>::new_from_slice(self.token.as_bytes()).expect("any key");
-        mac.update(format!("{PUBLIC}{}", self.path).as_bytes());
+        mac.update(format!("{base}{}", self.path).as_bytes());
         for (name, value) in &self.parts {
             mac.update(format!("{name}{value}").as_bytes());
         }

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     super::{error::Problem, limits},
-    public, sealed_for,
+    as_signed, sealed_for,
     signature::{self, Form},
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(super) async fn receive(
     let bytes = body::read_at_most(&api, body, INBOUND_BYTES_MAX).await;
     let form = signature::form(&bytes.map_err(|error| unread(&error))?);
     let path = uri.path_and_query().map_or(uri.path(), http::uri::PathAndQuery::as_str);
-    check_signature(&api, (&org, &account), (&public(&api, path), &form), &parts.headers)?;
+    check_signature(&api, (&org, &account), (&as_signed(&api, path), &form), &parts.headers)?;
     let inbound = read(account.id, &form)?;
     if let Some(why) = needless(&api, &org, &inbound, &form).await? {
         api.engine().pass_over(&org, &inbound.id, why);
@@ -86,14 +86,15 @@ fn nothing_to_say() -> Response {
 fn check_signature(
     api: &Api,
     (org, account): (&OrgId, &CarrierAccount),
-    (url, form): (&str, &Form),
+    (urls, form): (&[String], &Form),
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
     let refused = || Problem::new(StatusCode::FORBIDDEN, "The signature is not Twilio's.");
     let given = headers.get(SIGNATURE).and_then(|value| value.to_str().ok());
     let token = api.tokens().secrets().open(&account.secret, &sealed_for(org, &account.account));
     let token = token.ok_or_else(|| Problem::internal(&Unopened))?;
-    if !given.is_some_and(|given| signature::is_sound(given, &token, url, form)) {
+    let sound = |given| urls.iter().any(|url| signature::is_sound(given, &token, url, form));
+    if !given.is_some_and(sound) {
         tracing::warn!(%org, carrier = account.id, "a message was not signed by Twilio");
         return Err(refused());
     }

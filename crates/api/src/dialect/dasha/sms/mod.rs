@@ -14,7 +14,7 @@ use axum::{
     routing::{post, put},
 };
 use epilogue_core::Span;
-use url::Url;
+use url::{Position, Url};
 
 pub use self::{inbound::INBOUND_BYTES_MAX, twilio::Twilio};
 use crate::Api;
@@ -51,6 +51,19 @@ fn inbound_path(carrier: &str) -> String {
 /// An address of this server as clients write it: the public one, and a path below it.
 fn public(api: &Api, path: &str) -> String {
     format!("{}{path}", api.settings().public_url.as_str().trim_end_matches('/'))
+}
+
+/// The same as Twilio may have signed it: its servers have been seen to leave a port out and to
+/// write the usual one out, and its own libraries take both.
+fn as_signed(api: &Api, path: &str) -> [String; 2] {
+    let base = &api.settings().public_url;
+    let port = match base.port() {
+        Some(_) => String::new(),
+        None => base.port_or_known_default().map_or_else(String::new, |port| format!(":{port}")),
+    };
+    let rest = base[Position::AfterPort..].trim_end_matches('/');
+    let other = format!("{}{port}{rest}{path}", &base[..Position::AfterHost]);
+    [public(api, path), other]
 }
 
 /// What an account's secret is sealed for: it opens for this account of this organization alone.
