@@ -5,7 +5,7 @@ use std::sync::Arc;
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
 
-use crate::{rate::Limiter, token::SessionTokens};
+use crate::{dialect::dasha::sms::TwilioSettings, rate::Limiter, token::SessionTokens};
 
 /// How the API is set up.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub history_per_minute: u32,
     /// How often a session may be ended, per minute; 0 for no limit.
     pub ends_per_minute: u32,
+    /// Text messages through Twilio.
+    pub twilio: TwilioSettings,
     /// The key of whoever has the data folder, good for every organization.
     pub operator: Option<KeyHash>,
 }

@@ -21,6 +21,7 @@ pub mod reason;
 pub mod retry;
 pub mod session;
 pub mod step;
+pub mod texting;
 pub mod time;
 pub mod usage;
 pub mod variables;

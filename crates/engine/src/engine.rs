@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub alarm: Alarm,
     /// Wakes the worker when there are new steps.
     pub new_steps: tokio::sync::Notify,
+    /// Wakes the inbox when there are new messages.
+    pub new_messages: tokio::sync::Notify,
     /// Turns and ends that run whether or not their caller is still there.
     pub tasks: TaskTracker,
     /// Set when nothing new is taken.
@@ -77,6 +79,7 @@ impl Engine {
             turns: Turns::default(),
             alarm: Alarm::default(),
             new_steps: tokio::sync::Notify::new(),
+            new_messages: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
         };
@@ -118,14 +121,15 @@ impl Engine {
         &*self.inner.parts.storage
     }
 
-    /// Takes over from processes that are gone: turns they ran are abandoned, steps they had
-    /// claimed are due again. To be called before anything runs, and harmless to repeat.
+    /// Takes over from processes that are gone: turns they ran are abandoned, steps and
+    /// messages they had claimed are due again. To be called before anything runs, and harmless to repeat.
     pub async fn recover(&self, alive: &[NodeId]) -> Result<()> {
         let now = self.now();
         let turns = self.store().abandon_turns(alive, now).await?;
         let steps = self.store().release_leases(alive, now).await?;
-        if turns + steps > 0 {
-            tracing::info!(turns, steps, "took over from a process that is gone");
+        let messages = self.store().release_inbox(alive, now).await?;
+        if turns + steps + messages > 0 {
+            tracing::info!(turns, steps, messages, "took over from a process that is gone");
         }
         Ok(())
     }

@@ -60,6 +60,10 @@ impl Default for Setup {
             body_timeout: epilogue_core::Span::from_secs(30),
             history_per_minute: 100,
             ends_per_minute: 60,
+            twilio: epilogue_api::dialect::dasha::sms::TwilioSettings {
+                api_url: "https://api.twilio.com".parse().expect("a URL"),
+                session_ttl: epilogue_core::Span::from_secs(3_600),
+            },
             operator: None,
         };
         Self {
@@ -76,6 +80,7 @@ impl Default for Setup {
 pub struct Fixture {
     pub clock: SimClock,
     pub engine: Engine,
+    pub api: Api,
     pub router: Router,
     pub webhooks: Arc<FakeWebhooks>,
     pub models: Arc<FakeModel>,
@@ -115,7 +120,7 @@ impl Fixture {
         let tokens = SessionTokens::new(&TOKEN_SECRET.into());
         let api = Api::new(engine.clone(), tokens, setup.settings);
         let router = epilogue_api::router(&api);
-        Self { clock, engine, router, webhooks, models, storage, folder }
+        Self { clock, engine, api, router, webhooks, models, storage, folder }
     }
 
     /// The database, for tests that break it.
