@@ -137,9 +137,7 @@ async fn more_messages_than_may_wait_for_one_session_429() {
     };
     let waiting = [say(), say()];
     fixture.asked(1).await;
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     let answer = fixture.say(&id, "one too many").await;
     problem(&answer, 429);
     assert!(answer.header("retry-after").is_some());

@@ -115,6 +115,14 @@ impl Fixture {
     }
 }
 
+/// Lets everything go on that can: tasks here, and the store's threads, for which only real time will do.
+pub async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        std::thread::sleep(std::time::Duration::from_micros(300));
+    }
+}
+
 /// The id of the session in an answer.
 pub fn id(answer: &Answer) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()

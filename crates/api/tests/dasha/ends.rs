@@ -121,7 +121,7 @@ async fn c5_waits_for_the_turn_in_flight_so_that_the_transcript_is_complete() {
     let id = fixture.chat(json!({})).await;
     let (turn, end) = turn_and_end(&fixture, &id, "slowly").await;
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        settle().await;
         fixture.clock.advance(Span::from_secs(10));
     }
     assert_eq!(turn.await.expect("no panic").json()["is_final"], false);
@@ -136,9 +136,7 @@ async fn c5_waits_no_longer_than_30_seconds_and_a_cut_turn_leaves_nothing() {
     let id = fixture.chat(json!({})).await;
     let (turn, end) = turn_and_end(&fixture, &id, "for ever").await;
     fixture.clock.advance(Span::from_millis(29_999));
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     assert!(!end.is_finished(), "not yet");
     fixture.clock.advance(Span::from_millis(1));
     let ended = end.await.expect("no panic").json();
@@ -174,10 +172,7 @@ async fn turn_and_end(
         let (fixture, id) = (fixture.clone(), id.to_owned());
         tokio::spawn(async move { fixture.end(&id).await })
     };
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-        std::thread::sleep(std::time::Duration::from_micros(200));
-    }
+    settle().await;
     assert!(!end.is_finished(), "it waits");
     (turn, end)
 }

@@ -116,6 +116,26 @@ async fn c1_429_concurrent_limit_exceeded_at_the_limit_and_not_below() {
 }
 
 #[tokio::test]
+async fn the_bound_on_open_sessions_counts_in_every_api() {
+    let fixture = Fixture::start().await;
+    let mut acme = organizations().remove(0);
+    acme.organization.open_max = 1;
+    fixture.storage.apply_config(vec![acme], NOW).await.expect("configured");
+    let first = fixture.chat(json!({})).await;
+    let open = async |path: &str, header: (&str, &str), agent: &str| {
+        let body = json!({ agent: AGENT }).to_string();
+        let request = http::Request::post(path).header(header.0, header.1);
+        fixture.send(request.body(body.into()).expect("a request")).await.status.as_u16()
+    };
+    let bearer = format!("Bearer {KEY}");
+    let native = async || open("/epilogue/v1/sessions", ("Authorization", &bearer), "agent").await;
+    let talkifai = async || open("/v1/chat/sessions", ("X-API-Key", KEY), "agent_id").await;
+    assert_eq!((native().await, talkifai().await), (429, 429));
+    fixture.end(&first).await;
+    assert_eq!((native().await, talkifai().await), (201, 429), "one each");
+}
+
+#[tokio::test]
 async fn c1_413_external_id_past_4_kib_and_bag_past_64_kib() {
     let fixture = Fixture::start().await;
     let object = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });

@@ -101,7 +101,7 @@ async fn c4_rule_3_a_twin_waits_for_the_one_that_runs_and_gets_its_answer() {
     let twins = [twin(), twin(), twin()];
     fixture.asked(1).await;
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        settle().await;
         fixture.clock.advance(Span::from_secs(10));
     }
     let mut bodies = Vec::new();
@@ -127,13 +127,11 @@ async fn c4_rule_4_turns_run_one_at_a_time_in_arrival_order() {
     let mut quick = Vec::new();
     for what in ["first", "second"] {
         quick.push(say(what));
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-        }
+        settle().await;
     }
     assert_eq!(fixture.models.asked().len(), 1, "the others wait");
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        settle().await;
         fixture.clock.advance(Span::from_secs(10));
     }
     assert_eq!(slow.await.expect("no panic").status, 200);
@@ -176,7 +174,7 @@ async fn c4_rule_6_activity_moves_on_the_message_and_again_on_the_reply() {
     fixture.asked(1).await;
     assert_eq!(fixture.session(&id).await.last_activity, NOW + Span::from_secs(5));
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        settle().await;
         fixture.clock.advance(Span::from_secs(10));
     }
     speaking.await.expect("no panic");
@@ -288,7 +286,7 @@ async fn who_hangs_up_cuts_nothing_and_is_told_when_they_ask_again() {
     speaking.abort();
     let _ = speaking.await;
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        settle().await;
         fixture.clock.advance(Span::from_secs(10));
     }
     let answer = fixture.say_as(&id, "slowly", "k1").await;

@@ -213,6 +213,7 @@ macro_rules! conformance_suite {
                 a_fenced_turn_puts_no_key_on_record,
                 a_key_belongs_to_its_session_and_organization,
                 a_last_turn_ends_its_session_in_one_decision,
+                a_last_turn_past_the_longest_duration_ends_for_that,
                 a_session_that_lives_on_is_revived_by_a_turn,
                 a_live_session_follows_its_agent_to_its_end,
                 a_purge_leaves_a_key_its_place_and_an_endpoint_nothing,

@@ -217,6 +217,23 @@ pub async fn a_last_turn_ends_its_session_in_one_decision(backend: &impl Backend
     audit(&*world.store, &world.org).await
 }
 
+pub async fn a_last_turn_past_the_longest_duration_ends_for_that(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let mut session = world.session(1);
+    session.profile.max_duration = Some(epilogue_core::Span::from_secs(60));
+    world.open(&session).await?;
+    world.begun(session.id, at(50)).await?;
+    let then_end = Some(EndReason::AgentFinish);
+    let last = FinishTurnRequest { then_end, ..world.finish(session.id, 1, at(70)) };
+    world.store.finish_turn(last, at(70)).await?;
+    let ended = world.stored(session.id).await?.ended().expect("ended").clone();
+    assert_eq!(ended.reason, EndReason::MaxDuration, "what has passed came first");
+    assert_eq!(ended.deadline.map(|deadline| deadline.at), Some(at(60)));
+    audit(&*world.store, &world.org).await
+}
+
 pub async fn a_session_that_lives_on_is_revived_by_a_turn(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
     let session = opened(&world, 1).await?;

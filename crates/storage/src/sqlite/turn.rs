@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use epilogue_core::{
     EndRequest, Message, NodeId, Session, SessionState, Timestamp, Usage,
     profile::Writes,
-    session::{BeginVerdict, FinishVerdict, TurnInFlight},
+    session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -106,12 +106,12 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     session.state = SessionState::Active { turn: None };
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
-    match request.then_end {
-        Some(reason) => {
-            let end = EndRequest::asked(reason);
-            session::close(writer, &mut session, (reason, None), &end, now)?;
+    let end = request.then_end.map(EndRequest::asked);
+    match end.map(|end| (session.end(&end.cause, now), end)) {
+        Some((EndVerdict::End { reason, deadline }, end)) => {
+            session::close(writer, &mut session, (reason, deadline), &end, now)?;
         }
-        None => bring_forward(db, &session)?,
+        _ => bring_forward(db, &session)?,
     }
     Ok(FinishTurnOutcome::Recorded(Box::new(session)))
 }
