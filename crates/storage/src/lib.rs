@@ -10,6 +10,7 @@
 
 mod activity;
 mod agent;
+mod attach;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
@@ -35,6 +36,7 @@ pub use agent::{
     AGENTS_MAX, AgentChange, AgentRecord, AgentStore, AgentWrite, DeleteAgentOutcome,
     WriteAgentOutcome,
 };
+pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
@@ -68,6 +70,7 @@ pub use turn::{
 pub trait Storage:
     SessionStore
     + TurnStore
+    + ConnectionStore
     + StepStore
     + DeliveryStore
     + LedgerStore

@@ -147,6 +147,7 @@ fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
             channel: draft.channel,
             address,
             bag: draft.bag,
+            connection: None,
         },
     }
 }
