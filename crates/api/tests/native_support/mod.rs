@@ -151,6 +151,7 @@ fn settings(per_minute: u32) -> Settings {
         body_timeout: epilogue_core::Span::from_secs(30),
         history_per_minute: per_minute,
         ends_per_minute: per_minute,
+        disconnect_grace: epilogue_core::Span::from_secs(15),
         operator: Some(auth::hash(OPERATOR)),
     }
 }

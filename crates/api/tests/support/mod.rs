@@ -53,6 +53,7 @@ impl Default for Setup {
             body_timeout: epilogue_core::Span::from_secs(30),
             history_per_minute: 100,
             ends_per_minute: 60,
+            disconnect_grace: epilogue_core::Span::from_secs(15),
             operator: None,
         };
         Self { settings, limits: Limits::default(), seed: 7, private_tools: false }

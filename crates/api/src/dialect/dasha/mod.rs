@@ -20,6 +20,7 @@ mod payload;
 mod query;
 mod results;
 mod show;
+mod socket;
 mod view;
 mod webhook_test;
 mod wire;
@@ -94,6 +95,7 @@ pub fn router(api: &Api) -> Router {
         .merge(agents::routes())
         .merge(integrations::routes(api))
         .merge(records())
+        .merge(socket::routes())
         .route("/api/v1/text-chat/completion", post(completion::complete))
         .route("/api/v1/{*rest}", any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)
