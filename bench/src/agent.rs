@@ -1,5 +1,6 @@
 //! The organization and the agent that all is measured with, and what their clients send.
 
+use clap::ValueEnum;
 use http::Method;
 use serde::Deserialize;
 
@@ -74,22 +75,75 @@ model = {model}
     )
 }
 
+/// The API that clients speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Api {
+    /// Sessions with tokens of their own; turns are streamed.
+    #[default]
+    Talkifai,
+    /// Chats; turns are answered whole.
+    Dasha,
+}
+
 /// An open session, as its client knows it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Session {
-    conversation_id: String,
-    session_token: String,
+    path: String,
+    bearer: String,
+    message: &'static str,
 }
 
-/// Opens a session.
-pub fn open() -> Result<Call> {
-    let body = format!(r#"{{"agent_id":"{AGENT}","user_identifier":"someone@example.com"}}"#);
-    call(Method::POST, "/v1/chat/sessions", &[("x-api-key", KEY)], body)
+impl Api {
+    /// Opens a session.
+    pub fn open(self) -> Result<Call> {
+        match self {
+            Self::Talkifai => {
+                let body =
+                    format!(r#"{{"agent_id":"{AGENT}","user_identifier":"someone@example.com"}}"#);
+                call(Method::POST, "/v1/chat/sessions", &[("x-api-key", KEY)], body)
+            }
+            Self::Dasha => {
+                let body = format!(r#"{{"agent_id":"{AGENT}","ttl_seconds":1800}}"#);
+                let bearer = format!("Bearer {KEY}");
+                call(Method::POST, "/api/v1/chats", &[("authorization", &bearer)], body)
+            }
+        }
+    }
+
+    /// How the answer to an open is read.
+    pub fn opened(self) -> fn(Answer) -> Result<Session> {
+        match self {
+            Self::Talkifai => talkifai_opened,
+            Self::Dasha => dasha_opened,
+        }
+    }
 }
 
-/// Reads the answer to [`open`].
-pub fn opened(answer: Answer) -> Result<Session> {
-    Ok(serde_json::from_slice(&answer.ok()?.body)?)
+fn talkifai_opened(answer: Answer) -> Result<Session> {
+    #[derive(Deserialize)]
+    struct Opened {
+        conversation_id: String,
+        session_token: String,
+    }
+    let opened: Opened = serde_json::from_slice(&answer.ok()?.body)?;
+    Ok(Session {
+        path: format!("/v1/chat/sessions/{}", opened.conversation_id),
+        bearer: format!("Bearer {}", opened.session_token),
+        message: r#"{"message":"When are you open on Sundays?"}"#,
+    })
+}
+
+fn dasha_opened(answer: Answer) -> Result<Session> {
+    #[derive(Deserialize)]
+    struct Opened {
+        id: String,
+    }
+    let opened: Opened = serde_json::from_slice(&answer.ok()?.body)?;
+    Ok(Session {
+        path: format!("/api/v1/chats/{}", opened.id),
+        bearer: format!("Bearer {KEY}"),
+        message: r#"{"content":"When are you open on Sundays?"}"#,
+    })
 }
 
 /// Reads the answer to an end or a whole turn.
@@ -98,9 +152,9 @@ pub fn accepted(answer: Answer) -> Result<()> {
 }
 
 impl Session {
-    /// Sends a message: a turn, streamed.
+    /// Sends a message: a turn.
     pub fn say(&self) -> Result<Call> {
-        self.post("messages", r#"{"message":"When are you open on Sundays?"}"#)
+        self.post("messages", self.message)
     }
 
     /// Ends it.
@@ -109,8 +163,7 @@ impl Session {
     }
 
     fn post(&self, what: &str, body: &str) -> Result<Call> {
-        let path = format!("/v1/chat/sessions/{}/{what}", self.conversation_id);
-        let bearer = format!("Bearer {}", self.session_token);
-        call(Method::POST, &path, &[("authorization", &bearer)], body.to_owned())
+        let path = format!("{}/{what}", self.path);
+        call(Method::POST, &path, &[("authorization", &self.bearer)], body.to_owned())
     }
 }

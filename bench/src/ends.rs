@@ -99,7 +99,7 @@ async fn measure(
     let server = Server::start(context, &data, &setup).await?;
     let (mut full, mut half, mut opens, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..context.repetitions {
-        let (sessions, rate) = open(&server, ends).await?;
+        let (sessions, rate) = open(context, &server, ends).await?;
         opens.push(rate);
         let before = server.cpu_seconds()?;
         full.push(end_all(&server, &sessions, None).await?);
@@ -108,7 +108,7 @@ async fn measure(
     }
     let rate = median(full.iter().map(Run::rate));
     for _ in 0..context.repetitions {
-        let (sessions, _) = open(&server, ends / 2).await?;
+        let (sessions, _) = open(context, &server, ends / 2).await?;
         half.push(end_all(&server, &sessions, Some(rate / 2.0)).await?);
         settled(after, &data).await?;
     }
@@ -146,10 +146,10 @@ async fn measure(
 }
 
 /// Opens sessions, some of which have a turn. Returns how many were opened a second.
-async fn open(server: &Server, sessions: usize) -> Result<(Vec<Session>, f64)> {
+async fn open(context: &Context, server: &Server, sessions: usize) -> Result<(Vec<Session>, f64)> {
     let plan = Plan { address: server.address, connections: CONNECTIONS, pace: None };
-    let calls = (0..sessions).map(|_| agent::open()).collect::<Result<_>>()?;
-    let opened = load::drive(plan, calls, agent::opened).await?;
+    let calls = (0..sessions).map(|_| context.api.open()).collect::<Result<_>>()?;
+    let opened = load::drive(plan, calls, context.api.opened()).await?;
     let rate = opened.rate();
     let turns = opened.values.iter().step_by(ONE_TURN_IN).map(Session::say);
     load::drive(plan, turns.collect::<Result<_>>()?, agent::accepted).await?;
@@ -198,7 +198,7 @@ pub async fn open_copies(
 ) -> Result<Vec<Uuid>> {
     let server = Server::start(context, data, setup).await?;
     let plan = Plan { address: server.address, connections: 1, pace: None };
-    load::drive(plan, vec![agent::open()?], agent::opened).await?;
+    load::drive(plan, vec![context.api.open()?], context.api.opened()).await?;
     server.stop().await?;
     seed::copy(&data.database(), sessions, None)
 }

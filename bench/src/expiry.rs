@@ -5,7 +5,7 @@ use epilogue_engine::clock::{Clock as _, SystemClock};
 
 use crate::{
     Context, Result,
-    agent::{self, Setup},
+    agent::{self, Api, Setup},
     bare::{self, Owes},
     ends::open_copies,
     load::{self, Plan, count},
@@ -40,7 +40,7 @@ async fn one_open(context: &Context, setup: &Setup) -> Result<Data> {
     let data = Data::new(context)?;
     let server = Server::start(context, &data, setup).await?;
     let plan = Plan { address: server.address, connections: 1, pace: None };
-    load::drive(plan, vec![agent::open()?], agent::opened).await?;
+    load::drive(plan, vec![Api::default().open()?], Api::default().opened()).await?;
     server.stop().await?;
     Ok(data)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Context, Result,
-    agent::{self, Setup},
+    agent::{self, Api, Setup},
     load::{self, Plan, count, median},
     report::{Aim, Figure},
     seed::{self, Due},
@@ -53,7 +53,7 @@ async fn open_sessions(context: &Context, setup: &Setup, empty: f64) -> Result<V
     let data = Data::new(context)?;
     let server = Server::start(context, &data, setup).await?;
     let plan = Plan { address: server.address, connections: 1, pace: None };
-    load::drive(plan, vec![agent::open()?], agent::opened).await?;
+    load::drive(plan, vec![Api::default().open()?], Api::default().opened()).await?;
     server.stop().await?;
     let due = Due { first_ms: DUE_NEVER_MS, spread_ms: 60_000 };
     seed::copy(&data.database(), sessions, Some(due))?;
@@ -115,8 +115,8 @@ async fn cost(context: &Context, setup: &Setup, stored: usize) -> Result<Cost> {
 /// Opens sessions and ends them. Returns ends per second, and the p50 of one in milliseconds.
 async fn end_some(server: &Server, count: usize, connections: usize) -> Result<(f64, f64)> {
     let plan = |connections| Plan { address: server.address, connections, pace: None };
-    let calls = (0..count).map(|_| agent::open()).collect::<Result<_>>()?;
-    let opened = load::drive(plan(CONNECTIONS), calls, agent::opened).await?;
+    let calls = (0..count).map(|_| Api::default().open()).collect::<Result<_>>()?;
+    let opened = load::drive(plan(CONNECTIONS), calls, Api::default().opened()).await?;
     let calls = opened.values.iter().map(agent::Session::end).collect::<Result<_>>()?;
     let ended = load::drive(plan(connections), calls, agent::accepted).await?;
     Ok((ended.rate(), ended.latencies.quantile_ms(50)))

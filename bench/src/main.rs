@@ -26,6 +26,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    agent::Api,
     machine::Machine,
     report::{Figure, Report},
     time::Duration,
@@ -51,6 +52,9 @@ struct Arguments {
     /// How often the throughput measurements are repeated; the median counts
     #[arg(long, global = true, default_value_t = 3)]
     repetitions: usize,
+    /// The API that `ends` are sent by
+    #[arg(long, global = true, value_enum, default_value_t)]
+    api: Api,
     /// A server that is built already
     #[arg(long, global = true)]
     server: Option<PathBuf>,
@@ -118,6 +122,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// How large the run is.
     pub size: Size,
+    /// The API that ends are sent by.
+    pub api: Api,
     /// How many sessions, if that is asked for.
     pub sessions: Option<usize>,
     /// How often throughput is measured.
@@ -147,6 +153,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
         binary,
         folder: folder.clone(),
         size,
+        api: arguments.api,
         sessions: arguments.sessions,
         repetitions: arguments.repetitions.max(1),
     };
@@ -159,7 +166,8 @@ async fn measure(arguments: Arguments) -> Result<()> {
         _ = terminate.recv() => return Err("terminated".into()),
     };
     let size = format!(
-        "{size:?}, sessions {}, median of {}",
+        "{size:?}, {:?}, sessions {}, median of {}",
+        context.api,
         context.sessions.map_or("as usual".to_owned(), |sessions| sessions.to_string()),
         context.repetitions
     );

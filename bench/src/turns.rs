@@ -7,7 +7,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     Context, Result,
-    agent::{self, Session, Setup},
+    agent::{Api, Session, Setup},
     http::{Call, Connection},
     load::{self, Latencies, Plan, count},
     peers::{self, MODEL_SPEAKS, Peers},
@@ -61,8 +61,8 @@ async fn first_token(context: &Context) -> Result<Vec<Figure>> {
 
 async fn open(server: &Server, sessions: usize) -> Result<Vec<Session>> {
     let plan = Plan { address: server.address, connections: 64, pace: None };
-    let calls = (0..sessions).map(|_| agent::open()).collect::<Result<_>>()?;
-    Ok(load::drive(plan, calls, agent::opened).await?.values)
+    let calls = (0..sessions).map(|_| Api::default().open()).collect::<Result<_>>()?;
+    Ok(load::drive(plan, calls, Api::default().opened()).await?.values)
 }
 
 /// How long each answer took to its first word, over a few connections.

@@ -55,43 +55,71 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock that stands still until it is told to move. Whoever waits for it is woken in the order in
+/// which they began to wait, so that a run can be repeated.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Clone, Debug)]
 pub struct SimClock {
-    now: tokio::sync::watch::Sender<Timestamp>,
+    shown: Arc<Shown>,
+}
+
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+struct Shown {
+    now: std::sync::Mutex<Timestamp>,
+    moved: tokio::sync::Notify,
 }
 
 #[cfg(any(test, feature = "testing"))]
 impl SimClock {
     /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { now: tokio::sync::watch::Sender::new(now) }
+        let moved = tokio::sync::Notify::new();
+        Self { shown: Arc::new(Shown { now: now.into(), moved }) }
     }
 
     /// Moves the time forward and wakes whoever waited for it.
     pub fn advance(&self, span: Span) {
-        self.now.send_modify(|now| *now = *now + span);
+        self.shown.change(|now| now + span);
     }
 
     /// Moves the time forward to `at`; never back.
     pub fn advance_to(&self, at: Timestamp) {
-        self.now.send_modify(|now| *now = (*now).max(at));
+        self.shown.change(|now| now.max(at));
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Shown {
+    fn now(&self) -> std::sync::MutexGuard<'_, Timestamp> {
+        // A point in time: whole at every moment.
+        self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(Timestamp) -> Timestamp) {
+        let mut now = self.now();
+        *now = change(*now);
+        drop(now);
+        self.moved.notify_waiters();
     }
 }
 
 #[cfg(any(test, feature = "testing"))]
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        *self.now.borrow()
+        *self.shown.now()
     }
 
     fn sleep_until(&self, at: Timestamp) -> Sleep {
-        let mut now = self.now.subscribe();
+        let shown = self.shown.clone();
         Box::pin(async move {
-            if now.wait_for(|now| *now >= at).await.is_err() {
-                // The clock is gone and will never show that time.
-                std::future::pending::<()>().await;
+            loop {
+                // Listening begins before the look, so that no move between the two is missed.
+                let moved = shown.moved.notified();
+                if *shown.now() >= at {
+                    return;
+                }
+                moved.await;
             }
         })
     }
@@ -110,6 +138,26 @@ mod tests {
         assert!(futures::poll!(&mut sleep).is_pending());
         clock.advance(Span::from_millis(1));
         sleep.await;
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_first_is_woken_first() {
+        let clock = SimClock::at(Timestamp::from_millis(0));
+        let (woken, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for number in 0..100 {
+            let (sleep, woken) = (clock.sleep(Span::from_secs(1)), woken.clone());
+            tokio::spawn(async move {
+                sleep.await;
+                woken.send(number).expect("heard");
+            });
+        }
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Span::from_secs(1));
+        for number in 0..100 {
+            assert_eq!(order.recv().await, Some(number));
+        }
     }
 
     #[tokio::test]

@@ -1,12 +1,16 @@
 //! Runs owed steps: claims them under a lease, runs them, and records what came of it.
 //!
 //! Work is claimed lane by lane, never more than a lane's share, so that a receiver that is slow or
-//! down fills its own lane and nobody else's.
+//! down fills its own lane and nobody else's. Whoever has finished a step goes on with the lane's
+//! next, claimed in the commit that records the one before: a lane is as fast as what it leads to.
 
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use epilogue_core::{
@@ -55,8 +59,10 @@ pub struct Worker {
 struct Busy {
     lanes: Mutex<HashMap<(OrgId, String), usize>>,
     tasks: TaskTracker,
-    /// A step has finished: its lane has room again.
+    /// A worker has left its lane, which has room again.
     freed: Notify,
+    /// How many attempts have been made.
+    attempts: AtomicUsize,
 }
 
 impl Busy {
@@ -66,7 +72,7 @@ impl Busy {
     }
 }
 
-/// A running step's place in its lane.
+/// A place in a lane. Whoever holds it runs one step of the lane after the other.
 struct InLane {
     busy: Arc<Busy>,
     key: (OrgId, String),
@@ -103,11 +109,13 @@ impl Worker {
                     self.engine.now() + Span::from_secs(1)
                 }
             };
+            // Whatever wakes it, the same look follows; only a stop comes before it.
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 () = self.engine.clock().sleep_until(wake_at) => {}
                 () = self.engine.inner.new_steps.notified() => self.gather().await,
                 () = self.busy.freed.notified() => self.gather().await,
-                () = stop.cancelled() => {}
             }
         }
         self.busy.tasks.close();
@@ -135,14 +143,13 @@ impl Worker {
     /// Runs everything that is due now, and what becomes due by it, and nothing else. Returns how
     /// many attempts were made. For tests and for one-off commands.
     pub async fn run_until_idle(&self) -> Result<usize> {
-        let mut attempts = 0;
+        let before = self.busy.attempts.load(Relaxed);
         loop {
             let started = self.claim_round().await?;
             // A place is given up before `freed` tells of it, so that none is missed here.
             if started == 0 && self.busy.lanes().is_empty() {
-                return Ok(attempts);
+                return Ok(self.busy.attempts.load(Relaxed) - before);
             }
-            attempts += started;
             self.busy.freed.notified().await;
         }
     }
@@ -169,20 +176,23 @@ impl Worker {
         if room == 0 {
             return Ok(0);
         }
-        let now = self.engine.now();
-        let request = ClaimRequest {
-            org: lane.org.clone(),
-            lane: lane.lane.clone(),
-            node: self.engine.inner.parts.node.clone(),
-            lease_until: now + self.lease(),
-            limit: u32::try_from(room).unwrap_or(u32::MAX),
-        };
-        let claimed = self.engine.store().claim(request, now).await?;
+        let request = self.wish(&lane.org, &lane.lane, room);
+        let claimed = self.engine.store().claim(request, self.engine.now()).await?;
         let started = claimed.len();
         for step in claimed {
             self.start(step);
         }
         Ok(started)
+    }
+
+    fn wish(&self, org: &OrgId, lane: &str, steps: usize) -> ClaimRequest {
+        ClaimRequest {
+            org: org.clone(),
+            lane: lane.to_owned(),
+            node: self.engine.inner.parts.node.clone(),
+            lease_until: self.engine.now() + self.lease(),
+            limit: u32::try_from(steps).unwrap_or(u32::MAX),
+        }
     }
 
     /// How many more steps of a lane may run. A lane in which nothing runs always has room for one,
@@ -206,15 +216,42 @@ impl Worker {
         self.engine.limits().lease.max(Span::from_millis(longest))
     }
 
+    /// Runs a step, and what its lane has next, until it has nothing.
     fn start(&self, claimed: ClaimedStep) {
         let key = (claimed.step.org.clone(), claimed.step.lane.clone());
         *self.busy.lanes().entry(key.clone()).or_default() += 1;
         let place = InLane { busy: self.busy.clone(), key };
-        let engine = self.engine.clone();
+        let worker = self.clone();
         self.busy.tasks.spawn(async move {
-            attempt(&engine, &claimed).await;
+            let mut next = Some(claimed);
+            while let Some(claimed) = next {
+                next = worker.attempt(&claimed).await;
+            }
             drop(place);
         });
+    }
+
+    /// Makes one attempt and records it. Returns the step to go on with.
+    async fn attempt(&self, claimed: &ClaimedStep) -> Option<ClaimedStep> {
+        self.busy.attempts.fetch_add(1, Relaxed);
+        let engine = &self.engine;
+        let result = if interruptions(engine, &claimed.step).await > INTERRUPTIONS_MAX {
+            Err(StepError::fatal("it was interrupted too often: it may bring the process down"))
+        } else {
+            run(engine, claimed).await
+        };
+        let request = judge(engine, claimed, result);
+        engine.metrics().step_attempted(claimed.step.kind, request.outcome);
+        log(&request);
+        let next = self.may_go_on().then(|| self.wish(&claimed.step.org, &claimed.step.lane, 1));
+        settle(engine, request, next).await
+    }
+
+    /// Whether a place in a lane is kept for the lane's next step: not when the worker stops, nor
+    /// when other lanes may be waiting for places.
+    fn may_go_on(&self) -> bool {
+        let everywhere: usize = self.busy.lanes().values().sum();
+        !self.busy.tasks.is_closed() && everywhere < self.engine.limits().steps_at_once
     }
 }
 
@@ -222,19 +259,6 @@ impl Worker {
 fn longest_attempt(policies: &StepPolicies, kind: StepKind) -> Span {
     let configured = policies.of(kind).timeout;
     if kind.notifies() { configured.max(ATTEMPT_MAX) } else { configured }
-}
-
-/// Makes one attempt and records it.
-async fn attempt(engine: &Engine, claimed: &ClaimedStep) {
-    let result = if interruptions(engine, &claimed.step).await > INTERRUPTIONS_MAX {
-        Err(StepError::fatal("it was interrupted too often: it may bring the process down"))
-    } else {
-        run(engine, claimed).await
-    };
-    let request = judge(engine, claimed, result);
-    engine.metrics().step_attempted(claimed.step.kind, request.outcome);
-    log(&request);
-    settle(engine, request).await;
 }
 
 async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
@@ -329,23 +353,28 @@ fn log(request: &SettleRequest) {
     }
 }
 
-/// Records an attempt. If the store fails for long, the lease runs out and the step is run again.
-async fn settle(engine: &Engine, request: SettleRequest) {
+/// Records an attempt, and claims the next step if one is wished for. If the store fails for long,
+/// the lease runs out and the step is run again.
+async fn settle(
+    engine: &Engine,
+    request: SettleRequest,
+    next: Option<ClaimRequest>,
+) -> Option<ClaimedStep> {
     let mut wait = Span::from_millis(20);
     for _ in 0..SETTLE_ATTEMPTS {
-        match engine.store().settle(request.clone(), engine.now()).await {
-            Ok(SettleOutcome::Recorded { finalized, released }) => {
+        match record(engine, request.clone(), next.clone()).await {
+            Ok((SettleOutcome::Recorded { finalized, released }, claimed)) => {
                 if finalized {
                     tracing::info!(session = %request.step.session, "finalized");
                 }
                 if !released.is_empty() {
                     engine.inner.new_steps.notify_one();
                 }
-                return;
+                return claimed;
             }
-            Ok(SettleOutcome::LeaseLost) => {
+            Ok((SettleOutcome::LeaseLost, _)) => {
                 tracing::warn!(step = %request.step, "the lease was lost, so nothing was recorded");
-                return;
+                return None;
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -355,4 +384,18 @@ async fn settle(engine: &Engine, request: SettleRequest) {
         engine.clock().sleep(wait).await;
         wait = Span::from_millis(wait.as_millis() * 4);
     }
+    None
+}
+
+async fn record(
+    engine: &Engine,
+    request: SettleRequest,
+    next: Option<ClaimRequest>,
+) -> Result<(SettleOutcome, Option<ClaimedStep>)> {
+    let now = engine.now();
+    let Some(next) = next else {
+        return Ok((engine.store().settle(request, now).await?, None));
+    };
+    let (outcome, claimed) = engine.store().settle_and_claim(request, next, now).await?;
+    Ok((outcome, claimed.into_iter().next()))
 }

@@ -175,6 +175,22 @@ pub trait StepStore: Send + Sync {
     /// and makes the session final when nothing is owed any more.
     async fn settle(&self, request: SettleRequest, now: Timestamp) -> Result<SettleOutcome>;
 
+    /// Records what an attempt came to, and claims what its worker may do next. A backend that can
+    /// does both in one commit. Nothing is claimed by a worker that has lost its lease.
+    async fn settle_and_claim(
+        &self,
+        request: SettleRequest,
+        next: ClaimRequest,
+        now: Timestamp,
+    ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
+        let outcome = self.settle(request, now).await?;
+        let claimed = match outcome {
+            SettleOutcome::Recorded { .. } => self.claim(next, now).await?,
+            SettleOutcome::LeaseLost => Vec::new(),
+        };
+        Ok((outcome, claimed))
+    }
+
     /// Resumes a parked step.
     async fn retry(
         &self,

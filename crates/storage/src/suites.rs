@@ -38,6 +38,9 @@ mod sqlite {
     impl Backend for Files {
         type Store = SqliteStorage;
 
+        // One writer takes decisions from one queue.
+        const KEEPS_ORDER: bool = true;
+
         async fn fresh(&self) -> SqliteStorage {
             self.open(self.made.fetch_add(1, Ordering::Relaxed) + 1)
         }

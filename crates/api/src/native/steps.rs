@@ -69,7 +69,7 @@ pub struct StepView {
     pub id: String,
     /// The session that owes it.
     pub session_id: String,
-    /// What is owed: `release_media`, `ingest_memory`, `analyze`, `notify_ended`,
+    /// What is owed: `release_media`, `ingest_memory`, `analyze`, `record_result`, `notify_ended`,
     /// `notify_finalized` or `purge`.
     #[schema(example = "notify_ended")]
     pub kind: &'static str,

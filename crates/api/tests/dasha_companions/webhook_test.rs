@@ -106,3 +106,22 @@ async fn h1_bad_input_is_named() {
     problem(&fixture.send(keyed(READ_KEY, Method::POST, "/webhooks/test", "{}")).await, 403);
     assert!(fixture.webhooks.heard().is_empty());
 }
+
+#[tokio::test]
+async fn h1_nobody_looks_into_the_operators_network_by_it() {
+    let fixture = Fixture::with(|setup| setup.real_webhooks = true).await;
+    for (url, why) in [
+        ("https://127.0.0.1:1/x", "private address"),
+        ("https://localhost:1/x", "private address"),
+        ("https://[::1]:1/x", "private address"),
+        ("https://169.254.169.254/latest/meta-data", "private address"),
+        ("http://example.com/x", "scheme"),
+    ] {
+        let mut body = sample("CompletedWebHookPayload");
+        body["webHook"]["url"] = json!(url);
+        let told = fixture.send(post("/webhooks/test", &body)).await.json();
+        assert_eq!((&told["success"], &told["httpStatus"]), (&json!(false), &Value::Null));
+        let error = told["error"].as_str().expect("an error");
+        assert!(error.contains(why), "{url}: {error}");
+    }
+}

@@ -27,6 +27,7 @@ async fn a_session_shows_every_step_owed_or_not() {
             ("release_media", "not_owed"),
             ("ingest_memory", "not_owed"),
             ("analyze", "planned"),
+            ("record_result", "not_owed"),
             ("notify_ended", "planned"),
             ("notify_finalized", "planned"),
             ("purge", "not_owed"),
@@ -34,8 +35,8 @@ async fn a_session_shows_every_step_owed_or_not() {
     );
     world.end(&session).await;
     assert_eq!(
-        states(&show().send().await.body)[2..4],
-        [("analyze", "owed"), ("notify_ended", "owed")]
+        states(&show().send().await.body)[2..5],
+        [("analyze", "owed"), ("record_result", "not_owed"), ("notify_ended", "owed")]
     );
     world.finalize().await;
     let done = show().send().await;

@@ -14,8 +14,13 @@ use epilogue_engine::testing::{
     sqlite::{Options, SqliteStorage},
 };
 use epilogue_engine::{
-    Engine, Limits, Parts, StepPolicies, clock::SimClock, ids::Ids, memory::EmbeddedMemory,
-    tool::Toolbox, webhook::egress::Egress, worker::Worker,
+    Engine, Limits, Parts, StepPolicies,
+    clock::SimClock,
+    ids::Ids,
+    memory::EmbeddedMemory,
+    tool::Toolbox,
+    webhook::{HttpWebhooks, egress::Egress},
+    worker::Worker,
 };
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -40,6 +45,8 @@ pub struct Setup {
     pub seed: u64,
     /// Whether tools may be at private addresses.
     pub private_tools: bool,
+    /// Whether webhooks are sent for real, through the guard, instead of being noted.
+    pub real_webhooks: bool,
 }
 
 impl Default for Setup {
@@ -56,7 +63,13 @@ impl Default for Setup {
             disconnect_grace: epilogue_core::Span::from_secs(15),
             operator: None,
         };
-        Self { settings, limits: Limits::default(), seed: 7, private_tools: false }
+        Self {
+            settings,
+            limits: Limits::default(),
+            seed: 7,
+            private_tools: false,
+            real_webhooks: false,
+        }
     }
 }
 
@@ -139,6 +152,8 @@ fn parts(
     setup: &Setup,
 ) -> Parts {
     let shared: epilogue_engine::clock::SharedClock = Arc::new(clock.clone());
+    let egress = Egress::new(false).expect("a client");
+    let real = Arc::new(HttpWebhooks::new(egress, shared.clone()));
     Parts {
         memory: Arc::new(EmbeddedMemory::new(storage.clone())),
         storage,
@@ -146,7 +161,7 @@ fn parts(
         node: "node".into(),
         models,
         tools: Toolbox::new(Egress::new(setup.private_tools).expect("a client"), shared.clone()),
-        webhooks,
+        webhooks: if setup.real_webhooks { real } else { webhooks },
         media: Arc::new(NoMedia),
         wording: Arc::new(Dialects),
         limits: setup.limits.clone(),

@@ -79,10 +79,12 @@ impl Engine {
                     self.now() + epilogue_core::Span::from_millis(200)
                 }
             };
+            // Whatever wakes it, the same look follows; only a stop comes before it.
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 () = self.clock().sleep_until(wake_at) => {}
                 () = self.inner.alarm.moved.notified() => {}
-                () = stop.cancelled() => {}
             }
         }
     }

@@ -14,8 +14,8 @@ use super::{
 
 /// How long a connection may take to be made. A caller's own limit, on the clock, is often shorter.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many idle connections are kept to one receiver.
-pub const IDLE_CONNECTIONS_MAX: usize = 8;
+/// How many idle connections are kept to one receiver: one for each step that runs in its lane.
+pub const IDLE_CONNECTIONS_MAX: usize = 16;
 /// How long an idle connection is kept.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much an HTTP/2 receiver may send ahead of what is read.

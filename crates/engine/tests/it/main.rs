@@ -9,6 +9,7 @@ mod keyed_turns;
 mod leases;
 mod memory;
 mod races;
+mod races_work;
 mod support;
 mod tools;
 mod turns;

@@ -84,8 +84,8 @@ fn known_keys(root: &Table, way: &[Segment]) -> &'static [&'static str] {
 
 /// Every table within a value, with the way to it. What is free-form is left out.
 fn tables(value: &Value, way: &[Segment], found: &mut Vec<Vec<Segment>>) {
-    let free = [Segment::Key("parameters".into()), Segment::Key("headers".into())];
-    if way.last().is_some_and(|last| free.contains(last)) {
+    let free = ["parameters", "headers", "query", "options", "additional_data", "models"];
+    if way.last().is_some_and(|last| free.iter().any(|key| *last == Segment::Key((*key).into()))) {
         return;
     }
     let below = |segment| [way, &[segment]].concat();
@@ -415,4 +415,14 @@ proptest! {
             let _ = config.to_directory(NOW);
         }
     }
+}
+
+#[test]
+fn tenants_may_name_listed_models_and_a_list_names_no_other() {
+    let listed =
+        |provider: &str| format!("[models.house]\nprovider = \"{provider}\"\nname = \"m\"\n");
+    let config = load(&listed("scripted")).expect("a list");
+    assert!(config.models.contains_key("house"));
+    assert!(complaint(&listed("listed")).contains("models.house"));
+    assert!(complaint(&listed("openai")).contains("models.house.base_url"));
 }

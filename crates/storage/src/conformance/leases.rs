@@ -159,6 +159,24 @@ pub async fn a_late_report_counts_while_nobody_took_its_place(
     Ok(())
 }
 
+pub async fn whoever_reports_may_go_on_with_the_next_of_the_lane(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let ids = backlog(&world, 3).await?;
+    let one = ClaimRequest { limit: 1, ..world.wish(LANE, at(10)) };
+    let first = world.store.claim(one.clone(), at(10)).await?.remove(0);
+    let done = world.report(&first, StepReport::Done);
+    let (outcome, next) = world.store.settle_and_claim(done.clone(), one.clone(), at(10)).await?;
+    assert!(matches!(outcome, SettleOutcome::Recorded { .. }), "{outcome:?}");
+    assert_eq!(next.iter().map(|next| next.step.id()).collect::<Vec<_>>(), ids[1..2]);
+
+    let (outcome, next) = world.store.settle_and_claim(done, one, at(10)).await?;
+    assert_eq!(outcome, SettleOutcome::LeaseLost);
+    assert_eq!(next, [], "who has lost a lease gets no other");
+    audit(&*world.store, &world.org).await
+}
+
 pub async fn leases_of_nodes_that_are_gone_are_due_at_once(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
     let gone = step(&world.finished(1).await?, StepKind::Analyze);

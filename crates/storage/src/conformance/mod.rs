@@ -59,6 +59,10 @@ pub trait Backend {
     /// What it makes.
     type Store: Storage + 'static;
 
+    /// Whether its stores decide in the order in which they are asked, even if they are asked again
+    /// before they have answered. Races in order make use of it.
+    const KEEPS_ORDER: bool;
+
     /// A store with nothing in it that nothing else uses.
     fn fresh(&self) -> impl Future<Output = Self::Store> + Send;
 

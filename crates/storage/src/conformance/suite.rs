@@ -128,6 +128,7 @@ macro_rules! conformance_suite {
                 a_stale_claim_writes_nothing,
                 a_claim_that_was_never_made_cannot_report,
                 a_late_report_counts_while_nobody_took_its_place,
+                whoever_reports_may_go_on_with_the_next_of_the_lane,
                 leases_of_nodes_that_are_gone_are_due_at_once,
                 the_next_due_step_may_be_a_lease_that_runs_out,
                 due_lanes_are_read_in_their_order,

@@ -171,6 +171,6 @@ impl AgentStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<DeleteAgentOutcome> {
         let (org, id) = (org.clone(), id.clone());
-        self.writer.decide(move |db| delete(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| delete(db.connection, &org, &id, by.clone(), now)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, functions::FunctionFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, functions::FunctionFlags};
 
 use crate::{Error, Result};
 
@@ -37,6 +37,9 @@ pub(super) fn reading(path: &Path) -> Result<Connection> {
 }
 
 fn prepared(connection: Connection) -> Result<Connection> {
+    // A plan depends on the statement alone. Otherwise SQLite prepares statements anew for other
+    // values, which costs more than most of them do.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // SQLite's own knows the letters of ASCII alone.

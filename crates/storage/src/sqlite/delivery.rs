@@ -149,7 +149,7 @@ fn resend(
     db: &Connection,
     org: &OrgId,
     id: &EventId,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<ResendOutcome> {
     let known = read(db, org, id)?.is_some();
@@ -185,12 +185,11 @@ impl DeliveryStore for SqliteStorage {
         org: &OrgId,
         id: &EventId,
     ) -> Result<Option<(Delivery, Vec<DeliveryAttempt>)>> {
-        let (org, id) = (org.clone(), id.clone());
-        let read = move |db: &Connection| {
-            let Some(found) = read(db, &org, &id)? else { return Ok(None) };
-            Ok(Some((found, attempts(db, &org, &id)?)))
+        let look = |db: &Connection| {
+            let Some(found) = read(db, org, id)? else { return Ok(None) };
+            Ok(Some((found, attempts(db, org, id)?)))
         };
-        self.readers.read(read).await
+        self.readers.look(look).await
     }
 
     async fn resend(
@@ -201,6 +200,6 @@ impl DeliveryStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<ResendOutcome> {
         let (org, id) = (org.clone(), id.clone());
-        self.writer.decide(move |db| resend(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| resend(db.connection, &org, &id, by.as_deref(), now)).await
     }
 }

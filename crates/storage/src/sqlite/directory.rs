@@ -173,7 +173,7 @@ fn revoke(
     db: &Connection,
     org: &OrgId,
     id: &KeyId,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<bool> {
     let changed = db
@@ -183,7 +183,11 @@ fn revoke(
         )?
         .execute(params![org.as_str(), id.as_str(), now.as_millis()])?;
     if changed > 0 {
-        activity::record(db, org, &Activity::key("revoked", id.as_str(), by, now))?;
+        activity::record(
+            db,
+            org,
+            &Activity::key("revoked", id.as_str(), by.map(str::to_owned), now),
+        )?;
     }
     Ok(changed > 0)
 }
@@ -212,26 +216,23 @@ impl DirectoryStore for SqliteStorage {
     }
 
     async fn organization(&self, org: &OrgId) -> Result<Option<Organization>> {
-        let org = org.clone();
-        let read = move |db: &Connection| {
+        let look = |db: &Connection| {
             let sql = format!("SELECT {ORGANIZATION} FROM organizations WHERE org_id = ?1");
             let mut statement = db.prepare_cached(&sql)?;
             Ok(statement.query_row([org.as_str()], organization).optional()?)
         };
-        self.readers.read(read).await
+        self.readers.look(look).await
     }
 
     async fn agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<(AgentVersion, Agent)>> {
-        let (org, id) = (org.clone(), id.clone());
-        self.readers.read(move |db| latest_agent(db, &org, &id)).await
+        self.readers.look(|db| latest_agent(db, org, id)).await
     }
 
     async fn agent_version(&self, org: &OrgId, version: &AgentVersion) -> Result<Option<Agent>> {
-        let (org, version, agents) = (org.clone(), version.clone(), self.agents.clone());
-        let read = move |db: &Connection| {
-            Ok(agents.find(db, &org, &version)?.map(|agent| Agent::clone(&agent)))
+        let look = |db: &Connection| {
+            Ok(self.agents.find(db, org, version)?.map(|agent| Agent::clone(&agent)))
         };
-        self.readers.read(read).await
+        self.readers.look(look).await
     }
 
     async fn agents(&self, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
@@ -245,12 +246,11 @@ impl DirectoryStore for SqliteStorage {
     }
 
     async fn credential(&self, hash: &KeyHash) -> Result<Option<Credential>> {
-        let hash = *hash;
-        let read = move |db: &Connection| {
+        let look = |db: &Connection| {
             let sql = format!("SELECT {CREDENTIAL} FROM credentials WHERE hash = ?1");
             Ok(db.prepare_cached(&sql)?.query_row([hash.0], credential).optional()?)
         };
-        self.readers.read(read).await
+        self.readers.look(look).await
     }
 
     async fn credentials(&self, org: &OrgId) -> Result<Vec<Credential>> {
@@ -275,6 +275,6 @@ impl DirectoryStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<bool> {
         let (org, id) = (org.clone(), id.clone());
-        self.writer.decide(move |db| revoke(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| revoke(db.connection, &org, &id, by.as_deref(), now)).await
     }
 }

@@ -240,7 +240,7 @@ impl IntegrationStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<AddIntegrationOutcome> {
         let org = org.clone();
-        self.writer.decide(move |db| add(db.connection, &org, &integration, by, now)).await
+        self.writer.decide(move |db| add(db.connection, &org, &integration, by.clone(), now)).await
     }
 
     async fn put_integration(
@@ -251,7 +251,7 @@ impl IntegrationStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<bool> {
         let org = org.clone();
-        self.writer.decide(move |db| put(db.connection, &org, &integration, by, now)).await
+        self.writer.decide(move |db| put(db.connection, &org, &integration, by.clone(), now)).await
     }
 
     async fn remove_integration(
@@ -262,7 +262,7 @@ impl IntegrationStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<bool> {
         let (org, id) = (org.clone(), id.to_owned());
-        self.writer.decide(move |db| remove(db.connection, &org, &id, by, now)).await
+        self.writer.decide(move |db| remove(db.connection, &org, &id, by.clone(), now)).await
     }
 
     async fn integration(&self, org: &OrgId, id: &str) -> Result<Option<WithTokens>> {
@@ -288,7 +288,9 @@ impl IntegrationStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<AddTokenOutcome> {
         let (org, id) = (org.clone(), integration.to_owned());
-        self.writer.decide(move |db| add_token(db.connection, &org, &id, &new, by, now)).await
+        self.writer
+            .decide(move |db| add_token(db.connection, &org, &id, &new, by.clone(), now))
+            .await
     }
 
     async fn remove_token(
@@ -300,7 +302,7 @@ impl IntegrationStore for SqliteStorage {
     ) -> Result<bool> {
         let (org, id, token) = (org.clone(), integration.to_owned(), token.to_owned());
         let decision = move |db: &super::writer::Db<'_>| {
-            remove_token(db.connection, &org, (&id, &token), by, now)
+            remove_token(db.connection, &org, (&id, &token), by.clone(), now)
         };
         self.writer.decide(decision).await
     }

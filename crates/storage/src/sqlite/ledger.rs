@@ -116,8 +116,7 @@ impl LedgerStore for SqliteStorage {
     }
 
     async fn balance(&self, org: &OrgId, account: Account) -> Result<MicroCredits> {
-        let org = org.clone();
-        self.readers.read(move |db| balance(db, &org, account)).await
+        self.readers.look(|db| balance(db, org, account)).await
     }
 
     async fn list_ledger(

@@ -30,7 +30,18 @@ impl Readers {
         Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
     }
 
-    /// Runs a read on a thread that may block. A caller that goes away meanwhile leaves the read to
+    /// Looks up a few rows by their keys, here and now. That takes less time than handing it to
+    /// another thread and hearing back, which is why it may.
+    pub async fn look<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let place = self.shared.free.acquire().await.map_err(|_| Error::Closed)?;
+        let connection = self.shared.take().ok_or(Error::Closed)?;
+        let result = snapshot(&connection, read);
+        self.shared.put(connection);
+        drop(place);
+        result
+    }
+
+    /// Runs a longer read on a thread that may block. A caller that goes away meanwhile leaves the read to
     /// finish by itself: the place is free only when its connection is back.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -423,8 +423,7 @@ impl SessionStore for SqliteStorage {
     }
 
     async fn find(&self, org: &OrgId, name: &SessionName) -> Result<Option<Session>> {
-        let (org, name) = (org.clone(), name.clone());
-        self.readers.read(move |db| session_list::find(db, &org, &name)).await
+        self.readers.look(|db| session_list::find(db, org, name)).await
     }
 
     async fn list(
@@ -491,7 +490,7 @@ impl SessionStore for SqliteStorage {
     }
 
     async fn next_due_session(&self) -> Result<Option<Timestamp>> {
-        self.readers.read(next_due).await
+        self.readers.look(next_due).await
     }
 
     async fn session_census(&self) -> Result<SessionCensus> {

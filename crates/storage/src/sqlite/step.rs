@@ -180,7 +180,7 @@ fn retry(
     db: &Connection,
     org: &OrgId,
     id: StepId,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<RetryOutcome> {
     let Some(step) = read(db, org, id)? else { return Ok(RetryOutcome::NoStep) };
@@ -195,7 +195,7 @@ fn retry(
 pub(super) fn owe_anew(
     db: &Connection,
     step: &Step,
-    by: Option<String>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<()> {
     db.prepare_cached(
@@ -209,7 +209,11 @@ pub(super) fn owe_anew(
         step.kind.as_str(),
         now.as_millis(),
     ])?;
-    activity::record(db, &step.org, &Activity::step_resumed(step.id(), step.attempt, by, now))
+    activity::record(
+        db,
+        &step.org,
+        &Activity::step_resumed(step.id(), step.attempt, by.map(str::to_owned), now),
+    )
 }
 
 /// Makes the leases of nodes that are gone run out now. They are recorded as interrupted when
@@ -335,6 +339,23 @@ impl StepStore for SqliteStorage {
         self.writer.decide(move |db| step_settle::settle(db.connection, &request, now)).await
     }
 
+    async fn settle_and_claim(
+        &self,
+        request: SettleRequest,
+        next: ClaimRequest,
+        now: Timestamp,
+    ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
+        let decision = move |db: &Db<'_>| {
+            let outcome = step_settle::settle(db.connection, &request, now)?;
+            let claimed = match outcome {
+                SettleOutcome::Recorded { .. } => claim(db, &next, now)?,
+                SettleOutcome::LeaseLost => Vec::new(),
+            };
+            Ok((outcome, claimed))
+        };
+        self.writer.decide(decision).await
+    }
+
     async fn retry(
         &self,
         org: &OrgId,
@@ -343,7 +364,7 @@ impl StepStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<RetryOutcome> {
         let org = org.clone();
-        self.writer.decide(move |db| retry(db.connection, &org, step, by, now)).await
+        self.writer.decide(move |db| retry(db.connection, &org, step, by.as_deref(), now)).await
     }
 
     async fn release_leases(&self, alive: &[epilogue_core::NodeId], now: Timestamp) -> Result<u64> {
@@ -371,8 +392,7 @@ impl StepStore for SqliteStorage {
     }
 
     async fn analyses_of(&self, org: &OrgId, session: SessionId) -> Result<Vec<AnalysisResult>> {
-        let org = org.clone();
-        self.readers.read(move |db| analyses(db, &org, session)).await
+        self.readers.look(|db| analyses(db, org, session)).await
     }
 
     async fn step_census(&self) -> Result<StepCensus> {

@@ -81,22 +81,53 @@ async fn a_decision_that_panics_takes_nobody_down() {
 }
 
 #[tokio::test]
+async fn a_decision_that_fails_leaves_nothing_and_takes_nobody_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("e.db")).expect("opens");
+    let note = |text: &'static str, fails: bool| {
+        store.writer.decide(move |db| {
+            db.connection.execute_batch("CREATE TEMP TABLE IF NOT EXISTS notes (text TEXT)")?;
+            db.connection.execute("INSERT INTO notes VALUES (?1)", [text])?;
+            if fails { Err(Error::Other("on purpose".into())) } else { Ok(()) }
+        })
+    };
+    // Polled together, they share a transaction or they do not: it must not matter.
+    for _ in 0..50 {
+        let (first, second, third, fourth) = tokio::join!(
+            note("kept", false),
+            note("failed", true),
+            note("kept", false),
+            note("failed", true),
+        );
+        assert!(first.is_ok() && third.is_ok());
+        assert!(matches!((second, fourth), (Err(Error::Other(_)), Err(Error::Other(_)))));
+    }
+    let counted = store.writer.decide(|db| {
+        let sql = "SELECT count(*) FILTER (WHERE text = 'kept'), count(*) FROM notes";
+        Ok(db.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    });
+    let (kept, all): (u32, u32) = counted.await.expect("counted");
+    assert_eq!((kept, all), (100, 100));
+}
+
+#[tokio::test]
 async fn the_queue_takes_what_it_holds_and_turns_the_next_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { queue_max: 2, ..Options::default() };
     let store = SqliteStorage::open(&folder.path().join("e.db"), &options).expect("opens");
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
+    let released = std::sync::Mutex::new(released);
     let blocking = store.clone();
     let blocker = tokio::spawn(async move {
         let wait = move |_: &writer::Db<'_>| {
             let _ = started.send(());
-            let _ = released.recv();
+            let _ = released.lock().expect("nobody panicked").recv();
             Ok(())
         };
         blocking.writer.decide(wait).await
     });
-    has_started.await.expect("the writer is busy");
+    has_started.recv().await.expect("the writer is busy");
     let waiting: Vec<_> = (0..2)
         .map(|_| Box::pin(store.writer.decide(|_| Ok(()))))
         .map(|mut decision| {
@@ -204,4 +235,68 @@ fn the_next_lane_is_found_without_reading_the_steps_of_the_one_before() {
     let expected = [("a", "hook:1"), ("a", "hook:2"), ("b", "hook:1")];
     assert_eq!(found, expected.map(|(org, lane)| (org.to_owned(), lane.to_owned())));
     assert!(operations.load(Relaxed) < 500, "{operations:?} operations for three lanes");
+}
+
+fn result_of(n: u128) -> crate::ResultRecord {
+    let at = epilogue_core::Timestamp::from_millis(0);
+    crate::ResultRecord {
+        session: epilogue_core::SessionId(uuid::Uuid::from_u128(n)),
+        dialect: "native".into(),
+        agent: "a".into(),
+        reason: epilogue_core::EndReason::UserEnd,
+        opened_at: at,
+        ended_at: at,
+        active: epilogue_core::Span::ZERO,
+        endpoint: String::new(),
+        data: serde_json::Map::new(),
+    }
+}
+
+#[tokio::test]
+async fn purged_words_are_gone_from_the_file_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let store = open(&path).expect("opens");
+    let org = epilogue_core::OrgId::from("org");
+    let of_org = org.clone();
+    let keep = move |db: &writer::Db<'_>| {
+        result::keep(db.connection, &of_org, &result_of(1), "hello zyzzyva")?;
+        result::keep(db.connection, &of_org, &result_of(2), "hello there")
+    };
+    store.writer.decide(keep).await.expect("kept");
+    let holds = |needle: &[u8]| {
+        let file = std::fs::read(&path).expect("read");
+        file.windows(needle.len()).any(|bytes| bytes == needle)
+    };
+    store.tidy().await.expect("folded");
+    assert!(holds(b"zyzzyva"));
+    let purge = move |db: &writer::Db<'_>| result::purge(db.connection, &org, result_of(1).session);
+    store.writer.decide(purge).await.expect("purged");
+    store.tidy().await.expect("folded");
+    assert!(!holds(b"zyzzyva") && holds(b"hello"));
+}
+
+#[test]
+fn only_the_known_states_are_stored_and_knowing_them_costs_no_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    drop(open(&path).expect("opens"));
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    let step = |state: &str| {
+        format!(
+            "INSERT INTO steps (org_id, session_id, kind, lane, state, attempt, failures, owed_at)
+             VALUES ('org', x'01', '{state}', 'store', '{state}', 0, 0, 0)"
+        )
+    };
+    for state in epilogue_core::StepState::WORDS {
+        db.execute(&step(state), []).expect("a known state");
+    }
+    let refused = db.execute(&step("lost"), []).expect_err("an unknown state");
+    assert!(refused.to_string().contains("CHECK"), "{refused}");
+    for sql in [step("owed"), "UPDATE sessions SET state = 'final'".to_owned()] {
+        let mut explained = db.prepare(&format!("EXPLAIN {sql}")).expect("explained");
+        let operations = explained.query_map([], |row| row.get::<_, String>(1)).expect("rows");
+        let operations: Vec<_> = operations.collect::<Result<_, _>>().expect("rows");
+        assert!(!operations.iter().any(|name| name == "OpenEphemeral"), "{sql}: {operations:?}");
+    }
 }

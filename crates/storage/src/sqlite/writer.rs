@@ -1,17 +1,19 @@
-//! The one connection that writes. It takes every decision that is waiting, runs each in a
-//! savepoint of its own, commits them together with one disk sync, and only then answers.
+//! The one connection that writes. It takes every decision that is waiting, makes them in one
+//! transaction with one disk sync, and only then answers.
 //!
-//! A decision therefore costs a share of a sync under load and one sync when it is alone, and a
-//! decision that fails takes nobody else's down with it.
+//! A decision therefore costs a share of a sync under load and one sync when it is alone. One that
+//! fails takes nobody else's down with it: the transaction is undone and its decisions are made
+//! anew, each in a savepoint of its own. Failures are faults and rare, and savepoints copy every
+//! page that a decision touches, so that the care is taken only then.
 
 use std::{
-    cell::OnceCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -24,30 +26,66 @@ use crate::{CommitStats, Error, Result};
 /// The most decisions in one commit: beyond it, a commit takes so long that callers notice.
 const BATCH_MAX: usize = 512;
 
+/// How many decisions make it likely that more are coming.
+const COMPANY: usize = 4;
+
+/// How long a batch that has company waits for more: about as long as a sync takes, which is what
+/// the callers behind them would wait otherwise.
+const GATHER: Duration = Duration::from_micros(200);
+
 /// What a decision works on.
 pub(super) struct Db<'a> {
-    /// The connection, inside the decision's savepoint.
+    /// The connection, inside the transaction.
     pub connection: &'a Connection,
     /// Agents' versions, which never change.
     pub agents: &'a Agents,
-    /// Why the whole batch is lost: some faults, such as a full disk, make SQLite roll back more
-    /// than the decision that met them.
-    lost: OnceCell<Arc<Error>>,
 }
 
 /// How a commit went, or why there was none.
 type Commit<'a> = Result<(), &'a Arc<Error>>;
 
-/// A decision that has run and waits for the commit to be answered.
-type Answer = Box<dyn FnOnce(Commit<'_>) + Send>;
+/// A decision that somebody waits for.
+trait Decision: Send {
+    /// Makes it. `false`: it failed, and what it has written must be undone. May be called again
+    /// once that is so: the latest result counts.
+    fn make(&mut self, db: &Db<'_>) -> bool;
 
-/// A decision: runs if it has something to run on, and hands back how to answer its caller.
-type Job = Box<dyn FnOnce(Option<&Db<'_>>) -> Answer + Send>;
+    /// Tells the caller, who may have gone away: the decision stands all the same.
+    fn answer(self: Box<Self>, commit: Commit<'_>);
+
+    /// Takes the reason of a failure out, if it failed.
+    fn take_error(&mut self) -> Option<Error>;
+}
+
+struct Pending<T, F> {
+    decide: F,
+    result: Result<T>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: Fn(&Db<'_>) -> Result<T> + Send> Decision for Pending<T, F> {
+    fn make(&mut self, db: &Db<'_>) -> bool {
+        let made = catch_unwind(AssertUnwindSafe(|| (self.decide)(db)));
+        self.result = made.unwrap_or_else(|_| {
+            tracing::error!("a decision panicked and was rolled back: this is a defect");
+            Err(Error::Other("the decision panicked".into()))
+        });
+        self.result.is_ok()
+    }
+
+    fn answer(self: Box<Self>, commit: Commit<'_>) {
+        let _ = self.reply.send(commit.map_err(fault::shared).and(self.result));
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        std::mem::replace(&mut self.result, Err(Error::Closed)).err()
+    }
+}
 
 /// The handle that callers hold. Dropping the last one stops the writer.
 #[derive(Clone)]
 pub(super) struct Writer {
-    jobs: Sender<Job>,
+    jobs: Sender<Box<dyn Decision>>,
     counters: Arc<Counters>,
 }
 
@@ -76,21 +114,15 @@ impl Writer {
         Ok(Self { jobs, counters })
     }
 
-    /// Runs a decision and answers when it is on disk. The decision runs even if the caller goes
-    /// away meanwhile.
+    /// Makes a decision and answers when it is on disk. It is made even if the caller goes away
+    /// meanwhile, and made anew if one that shares its transaction fails: nothing of what it did
+    /// before has happened then.
     pub async fn decide<T: Send + 'static>(
         &self,
-        decision: impl FnOnce(&Db<'_>) -> Result<T> + Send + 'static,
+        decision: impl Fn(&Db<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
-            let result = db.map_or(Err(Error::Closed), |db| in_savepoint(db, decision));
-            Box::new(move |commit| {
-                let result = commit.map_err(fault::shared).and(result);
-                // The caller may have gone away: the decision stands all the same.
-                let _ = reply.send(result);
-            })
-        });
+        let job = Box::new(Pending { decide: decision, result: Err(Error::Closed), reply });
         match self.jobs.try_send(job) {
             Ok(()) => answer.await.unwrap_or(Err(Error::Closed)),
             Err(TrySendError::Full(_)) => {
@@ -110,26 +142,6 @@ impl Writer {
     }
 }
 
-/// Runs one decision so that it happens whole or not at all, whatever it does.
-fn in_savepoint<T>(db: &Db<'_>, decision: impl FnOnce(&Db<'_>) -> Result<T>) -> Result<T> {
-    execute(db.connection, "SAVEPOINT decision")?;
-    let result = catch_unwind(AssertUnwindSafe(|| decision(db))).unwrap_or_else(|_| {
-        tracing::error!("a decision panicked and was rolled back: this is a defect");
-        Err(Error::Other("the decision panicked".into()))
-    });
-    match result {
-        Err(error) if db.connection.is_autocommit() => {
-            Err(fault::shared(db.lost.get_or_init(|| Arc::new(error))))
-        }
-        Err(error) => {
-            execute(db.connection, "ROLLBACK TO decision")?;
-            execute(db.connection, "RELEASE decision")?;
-            Err(error)
-        }
-        Ok(value) => execute(db.connection, "RELEASE decision").map(|()| value),
-    }
-}
-
 fn execute(connection: &Connection, sql: &str) -> Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
@@ -139,7 +151,7 @@ struct Thread {
     connection: Connection,
     log: Log,
     agents: Arc<Agents>,
-    waiting: Receiver<Job>,
+    waiting: Receiver<Box<dyn Decision>>,
     counters: Arc<Counters>,
 }
 
@@ -151,42 +163,97 @@ impl Thread {
         }
     }
 
-    /// Runs `first` and whatever waits behind it, commits, and answers.
-    fn commit_batch(&self, first: Job) {
-        let (answers, commit) = match execute(&self.connection, "BEGIN IMMEDIATE") {
-            Ok(()) => self.run_batch(first),
-            Err(error) => (vec![first(None)], Err(Arc::new(error))),
-        };
+    /// Makes `first` and whatever waits behind it, commits, and answers.
+    fn commit_batch(&self, first: Box<dyn Decision>) {
+        let mut batch = vec![first];
+        let commit = self.together(&mut batch).unwrap_or_else(|| self.one_by_one(&mut batch));
+        let commit = commit.map_err(Arc::new);
         match &commit {
             Ok(()) => {
                 self.counters.commits.fetch_add(1, Relaxed);
-                self.counters.decisions.fetch_add(answers.len() as u64, Relaxed);
+                self.counters.decisions.fetch_add(batch.len() as u64, Relaxed);
             }
             Err(cause) => {
                 let error: &dyn std::error::Error = cause;
-                tracing::error!(error, decisions = answers.len(), "a commit failed");
+                tracing::error!(error, decisions = batch.len(), "a commit failed");
             }
         }
-        for answer in answers {
-            answer(commit.as_ref().copied());
+        for decision in batch {
+            decision.answer(commit.as_ref().copied());
         }
     }
 
-    fn run_batch(&self, first: Job) -> (Vec<Answer>, Result<(), Arc<Error>>) {
-        let db = Db { connection: &self.connection, agents: &self.agents, lost: OnceCell::new() };
-        let jobs = std::iter::once(first).chain(self.waiting.try_iter()).take(BATCH_MAX);
-        let mut answers = Vec::new();
-        for job in jobs {
-            answers.push(job(Some(&db)));
-            if let Some(cause) = db.lost.get() {
-                return (answers, Err(cause.clone()));
+    /// Makes a batch as one. `None`: a decision failed, and nothing has happened.
+    fn together(&self, batch: &mut Vec<Box<dyn Decision>>) -> Option<Result<()>> {
+        if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
+            return Some(Err(error));
+        }
+        let db = Db { connection: &self.connection, agents: &self.agents };
+        let mut gathered = false;
+        while let Some(latest) = batch.last_mut() {
+            if !latest.make(&db) {
+                return self.roll_back().err().map(Err);
+            }
+            if batch.len() == BATCH_MAX {
+                break;
+            }
+            let Some(next) = self.next_of(batch.len(), &mut gathered) else { break };
+            batch.push(next);
+        }
+        Some(self.commit())
+    }
+
+    /// What else waits, or comes in a moment when the batch has company.
+    fn next_of(&self, so_far: usize, gathered: &mut bool) -> Option<Box<dyn Decision>> {
+        let next = self.waiting.try_recv().ok();
+        if next.is_some() || *gathered || so_far < COMPANY {
+            return next;
+        }
+        *gathered = true;
+        thread::sleep(GATHER);
+        self.waiting.try_recv().ok()
+    }
+
+    /// Makes a batch so that each of its decisions happens whole or not at all, whatever it does.
+    fn one_by_one(&self, batch: &mut [Box<dyn Decision>]) -> Result<()> {
+        execute(&self.connection, "BEGIN IMMEDIATE")?;
+        let db = Db { connection: &self.connection, agents: &self.agents };
+        for decision in batch {
+            if let Err(error) = in_savepoint(&db, &mut **decision) {
+                self.roll_back()?;
+                return Err(error);
             }
         }
-        let commit = execute(&self.connection, "COMMIT");
-        if commit.is_err() && !self.connection.is_autocommit() {
-            // The cause is answered below; without this the next batch could not begin.
-            let _ = execute(&self.connection, "ROLLBACK");
-        }
-        (answers, commit.map_err(Arc::new))
+        self.commit()
     }
+
+    fn commit(&self) -> Result<()> {
+        let commit = execute(&self.connection, "COMMIT");
+        if commit.is_err() {
+            self.roll_back()?;
+        }
+        commit
+    }
+
+    /// Undoes a transaction, unless the fault that calls for it has done so.
+    fn roll_back(&self) -> Result<()> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        execute(&self.connection, "ROLLBACK")
+    }
+}
+
+/// Makes one decision, or nothing of it. An error is the whole batch's: some faults, such as a full
+/// disk, make SQLite undo more than the decision that met them.
+fn in_savepoint(db: &Db<'_>, decision: &mut dyn Decision) -> Result<()> {
+    execute(db.connection, "SAVEPOINT decision")?;
+    if decision.make(db) {
+        return execute(db.connection, "RELEASE decision");
+    }
+    if db.connection.is_autocommit() {
+        return Err(decision.take_error().unwrap_or(Error::Closed));
+    }
+    execute(db.connection, "ROLLBACK TO decision")?;
+    execute(db.connection, "RELEASE decision")
 }

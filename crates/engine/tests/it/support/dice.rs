@@ -1,32 +1,28 @@
-//! Seeded chance for races. `EPILOGUE_TEST_SEED` chooses the first round's seed, and
-//! `EPILOGUE_TEST_ROUNDS` how many rounds each race has; a round that fails prints both for itself.
+//! Seeded chance for races: the plan of a round.
 
 use std::future::Future;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::task::JoinHandle;
 
-/// How many rounds each race has by default.
-const ROUNDS: u64 = 150;
+use super::schedule::step_aside;
 
-/// How many times a contender steps aside before it begins, at most.
-const YIELDS_MAX: u32 = 60;
+/// How many times a contender steps aside before it begins, at most: often it begins about when the
+/// others do, and often when they are well under way.
+const ASIDE_MAX: [u32; 4] = [8, 30, 100, 300];
+/// How many times whoever leads steps aside, at most.
+const LEADER_ASIDE_MAX: u32 = 4;
 
 /// The chance of one round.
 pub struct Dice {
-    seed: u64,
     rng: StdRng,
 }
 
-/// The rounds of one race.
-pub fn rounds() -> impl Iterator<Item = Dice> {
-    let given = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
-    let first = given("EPILOGUE_TEST_SEED").unwrap_or(1);
-    let count = given("EPILOGUE_TEST_ROUNDS").unwrap_or(ROUNDS);
-    (first..first + count).map(|seed| Dice { seed, rng: StdRng::seed_from_u64(seed) })
-}
-
 impl Dice {
+    pub fn seeded(seed: u64) -> Self {
+        Self { rng: StdRng::seed_from_u64(seed) }
+    }
+
     /// One of two, or more.
     pub fn roll(&mut self, sides: u32) -> u32 {
         self.rng.random_range(0..sides)
@@ -36,25 +32,39 @@ impl Dice {
         self.roll(2) == 0
     }
 
-    /// Begins something after stepping aside a few times.
+    /// Steps aside a few times, or many.
+    pub async fn aside(&mut self) {
+        step_aside(self.times_aside()).await;
+    }
+
+    fn times_aside(&mut self) -> u32 {
+        let max = ASIDE_MAX[self.rng.random_range(0..ASIDE_MAX.len())];
+        self.roll(max)
+    }
+
+    /// Begins something after stepping aside.
     pub fn contend<F>(&mut self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        let yields = self.roll(YIELDS_MAX);
-        tokio::spawn(async move {
-            for _ in 0..yields {
-                tokio::task::yield_now().await;
-            }
-            work.await
-        })
+        begin_after(self.times_aside(), work)
+    }
+
+    /// Begins something that takes long, soon, so that the others come when it is under way.
+    pub fn lead<F>(&mut self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        begin_after(self.roll(LEADER_ASIDE_MAX), work)
     }
 }
 
-impl Drop for Dice {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("to repeat: EPILOGUE_TEST_SEED={} EPILOGUE_TEST_ROUNDS=1", self.seed);
-        }
-    }
+fn begin_after<F>(times: u32, work: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    tokio::spawn(async move {
+        step_aside(times).await;
+        work.await
+    })
 }

@@ -5,6 +5,10 @@ pub mod dice;
 pub mod model;
 pub mod outside;
 mod process;
+pub mod rounds;
+mod schedule;
+mod seeded_storage;
+mod template;
 
 use std::{
     future::Future,
@@ -45,6 +49,8 @@ pub use self::process::Process;
 use self::{
     model::FakeModel,
     outside::{FakeMedia, FakeMemory, FakeWebhooks, FakeWording, Mood},
+    schedule::{Pace, Schedule, at_once},
+    seeded_storage::{Life, SeededStorage},
 };
 
 /// When every test begins.
@@ -102,6 +108,10 @@ pub struct Setup {
     pub credits: Option<MicroCredits>,
     pub grace: MicroCredits,
     pub seed: u64,
+    /// Who goes on when. Absent: as it comes.
+    pub schedule: Option<Arc<Schedule>>,
+    /// The client of the engine's tools. Absent: one of its own.
+    pub egress: Option<Egress>,
 }
 
 impl Default for Setup {
@@ -134,6 +144,8 @@ impl Default for Setup {
             credits: None,
             grace: MicroCredits::ZERO,
             seed: 1,
+            schedule: None,
+            egress: None,
         }
     }
 }
@@ -149,20 +161,58 @@ pub struct World {
     limits: Limits,
     policies: StepPolicies,
     seed: u64,
+    schedule: Option<Arc<Schedule>>,
+    egress: Egress,
 }
 
 impl World {
-    /// An engine of this world on this store.
+    fn new(setup: &Setup) -> Self {
+        let pace = Pace(setup.schedule.clone());
+        Self {
+            clock: SimClock::at(START),
+            model: Arc::new(FakeModel::new(pace.clone())),
+            webhooks: Arc::new(FakeWebhooks::new(pace)),
+            media: Arc::default(),
+            mood: Arc::new(AtomicU8::new(Mood::Well as u8)),
+            limits: setup.limits.clone(),
+            policies: setup.policies.clone(),
+            seed: setup.seed,
+            schedule: setup.schedule.clone(),
+            egress: setup.egress.clone().unwrap_or_else(client),
+        }
+    }
+
+    /// A process of this world on this store.
+    fn process(&self, storage: Arc<dyn Storage>, node: &str) -> Process {
+        let Some(schedule) = self.schedule.clone() else {
+            return Process::start(self.engine(&storage, node));
+        };
+        let life = Life::default();
+        let seeded = SeededStorage::new(storage, schedule, node, life.clone());
+        Process::seeded(self.assemble(Arc::new(seeded), node), life)
+    }
+
+    /// An engine of this world on this store, which outlives every process.
     fn engine(&self, storage: &Arc<dyn Storage>, node: &str) -> Engine {
-        let egress = Egress::new(true).expect("a client");
+        let storage = storage.clone();
+        match self.schedule.clone() {
+            Some(schedule) => {
+                let seeded = SeededStorage::new(storage, schedule, node, Life::default());
+                self.assemble(Arc::new(seeded), node)
+            }
+            None => self.assemble(storage, node),
+        }
+    }
+
+    fn assemble(&self, storage: Arc<dyn Storage>, node: &str) -> Engine {
         let memory = FakeMemory::new(EmbeddedMemory::new(storage.clone()), self.mood.clone());
         Engine::new(Parts {
-            storage: storage.clone(),
+            storage,
             clock: Arc::new(self.clock.clone()),
             ids: Arc::new(Ids::seeded(self.seed)),
             node: NodeId::from(node),
             models: self.model.clone(),
-            tools: Toolbox::new(egress, Arc::new(self.clock.clone())),
+            tools: Toolbox::new(self.egress.clone(), Arc::new(self.clock.clone())),
             webhooks: self.webhooks.clone(),
             memory: Arc::new(memory),
             media: self.media.clone(),
@@ -195,20 +245,12 @@ impl TestEngine {
     pub async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::default();
         change(&mut setup);
-        let folder = TempDir::new().expect("a folder");
+        let folder = folder(setup.schedule.is_some());
         let file = folder.path().join("epilogue.db");
-        let storage = open_store(&file);
+        template::write(&file);
+        let storage = open_store(&file, setup.schedule.is_some());
         storage.apply_config(organizations(&setup), START).await.expect("configured");
-        let world = World {
-            clock: SimClock::at(START),
-            model: Arc::default(),
-            webhooks: Arc::default(),
-            media: Arc::default(),
-            mood: Arc::new(AtomicU8::new(Mood::Well as u8)),
-            limits: setup.limits,
-            policies: setup.policies,
-            seed: setup.seed,
-        };
+        let world = World::new(&setup);
         let engine = world.engine(&storage, "node-0");
         let (worker, profile) = (Worker::new(&engine), setup.profile);
         Self { engine, worker, storage, world, profile, file, starts: 0, _folder: folder }
@@ -216,18 +258,22 @@ impl TestEngine {
 
     /// Another process on the same store, which can be killed.
     pub fn process(&self, node: &str) -> Process {
-        Process::start(self.world.engine(&self.storage, node))
+        self.world.process(self.storage.clone(), node)
     }
 
     /// The same, with a store of its own on the same file: nothing that it was doing survives it.
     pub fn process_with_store(&self, node: &str) -> Process {
-        Process::start(self.world.engine(&open_store(&self.file), node))
+        self.world.process(self.open_store(), node)
+    }
+
+    fn open_store(&self) -> Arc<dyn Storage> {
+        open_store(&self.file, self.world.schedule.is_some())
     }
 
     /// Leaves the process as a crash would and starts another on the same file.
     pub async fn restart(&mut self) {
         self.starts += 1;
-        self.storage = open_store(&self.file);
+        self.storage = self.open_store();
         self.world.seed += 1;
         let node = format!("node-{}", self.starts);
         self.engine = self.world.engine(&self.storage, &node);
@@ -376,6 +422,13 @@ impl TestEngine {
 
     /// Whatever must hold at any moment does.
     pub async fn audit(&self) {
+        match self.world.schedule {
+            Some(_) => at_once(self.audit_now()),
+            None => self.audit_now().await,
+        }
+    }
+
+    async fn audit_now(&self) {
         for org in [org(), stranger()] {
             audit::organization(&*self.storage, &org).await;
         }
@@ -401,8 +454,25 @@ impl Drop for TestEngine {
     }
 }
 
-fn open_store(file: &std::path::Path) -> Arc<dyn Storage> {
-    Arc::new(SqliteStorage::open(file, &Options::default()).expect("a store"))
+/// A client for tools. Making one takes tens of milliseconds.
+pub fn client() -> Egress {
+    Egress::new(true).expect("a client")
+}
+
+/// Where a test's store lies: in memory, where there is such a folder and the schedule does not depend
+/// on a disk.
+fn folder(in_memory: bool) -> TempDir {
+    let memory = in_memory.then(|| TempDir::new_in("/dev/shm").ok()).flatten();
+    memory.unwrap_or_else(|| TempDir::new().expect("a folder"))
+}
+
+/// Where one call is made at a time, one reader is enough.
+fn open_store(file: &std::path::Path, one_at_a_time: bool) -> Arc<dyn Storage> {
+    let mut options = Options::default();
+    if one_at_a_time {
+        options.readers = 1;
+    }
+    Arc::new(SqliteStorage::open(file, &options).expect("a store"))
 }
 
 fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {
@@ -446,4 +516,19 @@ pub fn text_of(events: &[TurnEvent]) -> String {
         _ => None,
     });
     texts.collect()
+}
+
+/// What a contender has come to.
+pub async fn join<T>(handle: tokio::task::JoinHandle<T>) -> T {
+    soon(handle).await.expect("no panic")
+}
+
+/// A model that takes its time, so that an end can come between any two pieces.
+pub async fn talkative(round: &rounds::Round) -> TestEngine {
+    let app = round.engine().await;
+    app.model().by_rule(|_| {
+        let words = (0..8).map(|n| model::text(&format!("word{n} ")));
+        Ok(words.chain([model::end()]).collect())
+    });
+    app
 }

@@ -11,7 +11,7 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::soon;
+use super::{schedule::Pace, soon};
 
 type Piece = Result<ModelEvent, ModelError>;
 type Rule = Box<dyn FnMut(&ModelRequest) -> Result<Vec<Piece>, ModelError> + Send>;
@@ -28,16 +28,16 @@ enum Mode {
 pub struct FakeModel {
     mode: Mutex<Mode>,
     asked: Mutex<Vec<ModelRequest>>,
-}
-
-impl Default for FakeModel {
-    fn default() -> Self {
-        let rule: Rule = Box::new(|_| Ok(vec![text("Certainly."), end()]));
-        Self { mode: Mutex::new(Mode::ByItself(rule)), asked: Mutex::default() }
-    }
+    pace: Pace,
 }
 
 impl FakeModel {
+    /// A model that lets others go first before every piece.
+    pub fn new(pace: Pace) -> Self {
+        let rule: Rule = Box::new(|_| Ok(vec![text("Certainly."), end()]));
+        Self { mode: Mutex::new(Mode::ByItself(rule)), asked: Mutex::default(), pace }
+    }
+
     /// From now on the test answers every request itself.
     pub fn by_hand(&self) -> Hand {
         let (asked, requests) = mpsc::unbounded_channel();
@@ -71,7 +71,9 @@ impl LanguageModel for FakeModel {
         self.asked.lock().expect("not poisoned").push(request.clone());
         let answer = match &mut *self.mode.lock().expect("not poisoned") {
             Mode::ByItself(rule) => {
-                return rule(&request).map(|pieces| stream::iter(pieces).then(aside).boxed());
+                let pace = self.pace.clone();
+                let paced = move |piece| aside(pace.clone(), piece);
+                return rule(&request).map(|pieces| stream::iter(pieces).then(paced).boxed());
             }
             Mode::ByHand(asked) => {
                 let (begin, answer) = oneshot::channel();
@@ -88,8 +90,8 @@ impl LanguageModel for FakeModel {
 }
 
 /// Lets others go first before the next piece.
-async fn aside(piece: Piece) -> Piece {
-    tokio::task::yield_now().await;
+async fn aside(pace: Pace, piece: Piece) -> Piece {
+    pace.aside("model").await;
     piece
 }
 

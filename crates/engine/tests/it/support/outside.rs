@@ -18,6 +18,8 @@ use epilogue_engine::{
 };
 use tokio::sync::Notify;
 
+use super::schedule::Pace;
+
 /// What the fake receiver does with an attempt.
 #[derive(Clone, Copy, Debug)]
 pub enum Plan {
@@ -46,16 +48,28 @@ impl Sent {
 }
 
 /// A fake receiver of every webhook. Accepts unless it is told otherwise.
-#[derive(Default)]
 pub struct FakeWebhooks {
     plans: Mutex<VecDeque<Plan>>,
     then: Mutex<Option<Plan>>,
     slow: Mutex<Option<String>>,
     sent: Mutex<Vec<Sent>>,
     arrived: Notify,
+    pace: Pace,
 }
 
 impl FakeWebhooks {
+    /// A receiver that lets others go first before it is reached, and before its answer is heard.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            plans: Mutex::default(),
+            then: Mutex::default(),
+            slow: Mutex::default(),
+            sent: Mutex::default(),
+            arrived: Notify::new(),
+            pace,
+        }
+    }
+
     /// The next attempts come to this, the later ones are accepted.
     pub fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
         self.plans.lock().expect("not poisoned").extend(plans);
@@ -109,6 +123,7 @@ impl FakeWebhooks {
 #[async_trait]
 impl WebhookSender for FakeWebhooks {
     async fn send(&self, request: &WebhookRequest) -> WebhookReply {
+        self.pace.aside("receiver reached").await;
         self.sent.lock().expect("not poisoned").push(Sent {
             url: request.url.to_string(),
             id: request.id.clone(),
@@ -123,6 +138,7 @@ impl WebhookSender for FakeWebhooks {
             Plan::Unreachable => Err(WebhookError::Unreachable("nobody there".into())),
             Plan::Hang => std::future::pending().await,
         };
+        self.pace.aside("receiver answered").await;
         WebhookReply { result, took: Span::ZERO }
     }
 }

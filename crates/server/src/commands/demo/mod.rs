@@ -1,6 +1,7 @@
 //! `epilogue demo`: the server with a sample organization, a webhook receiver, and one real
 //! conversation for every way a session can end. Prints what every end did, and stays up.
 
+mod chats;
 mod print;
 mod receiver;
 mod script;

@@ -6,11 +6,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
+    chats,
     print::Printer,
     talk::{Failure, Held, Talk},
 };
 
-const SUPPORT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
+pub(super) const SUPPORT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
 const PATIENT: &str = "7e1c2d3a-0b4f-4e5d-8c6b-9a8b7c6d5e4f";
 const ANN: &str = "ann@example.com";
 
@@ -29,14 +30,16 @@ pub(super) struct Shown {
 
 /// Runs every conversation.
 pub(super) async fn run(talk: &Talk, printer: &Printer) -> Result<Vec<Shown>, Failure> {
-    Ok(vec![
+    let mut shown = vec![
         closed_by_the_person(talk, printer).await?,
         finished_by_the_agent(talk, printer).await?,
         left_alone(talk, printer).await?,
         tab_closed_in_mid_answer(talk, printer).await?,
         finished_by_the_agent_natively(talk, printer).await?,
         ended_by_an_operator(talk, printer).await?,
-    ])
+    ];
+    shown.extend(chats::run(talk, printer).await?);
+    Ok(shown)
 }
 
 fn opened(printer: &Printer, title: &str, session: Held) -> Held {

@@ -1,4 +1,4 @@
-//! A client of both APIs, as small as a client can be.
+//! A client of the APIs, as small as a client can be.
 
 use std::time::Duration;
 
@@ -106,6 +106,12 @@ impl Talk {
         Ok(request.send().await?.status())
     }
 
+    /// A request to the Dasha BlackBox API.
+    pub async fn dasha(&self, method: Method, path: &str, body: Value) -> Result<Value, Failure> {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
+        read(request.bearer_auth(KEY).json(&body)).await
+    }
+
     /// A request to the native API.
     pub async fn native(
         &self,
@@ -148,6 +154,7 @@ async fn read(request: RequestBuilder) -> Result<Value, Failure> {
     Ok(serde_json::from_str(&body)?)
 }
 
-fn text(value: &Value, key: &str) -> String {
+/// A member that is text; nothing, if it is not.
+pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

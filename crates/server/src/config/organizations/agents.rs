@@ -81,11 +81,10 @@ fn check_model(model: &ModelSpec, at: &KeyPath, report: &mut Report) {
         (ModelProvider::Openai, None) => {
             report.fail(at.key("base_url"), "is missing; provider \"openai\" needs it");
         }
-        (ModelProvider::Scripted, None) => {}
         (ModelProvider::Listed, None) if model.vendor.is_none() => {
             report.fail(at.key("vendor"), "is missing; provider \"listed\" needs it");
         }
-        (ModelProvider::Listed, None) => {}
+        (ModelProvider::Scripted | ModelProvider::Listed, None) => {}
     }
     if model.provider == ModelProvider::Openai && model.name.is_empty() {
         report.fail(at.key("name"), "is missing; provider \"openai\" needs it");

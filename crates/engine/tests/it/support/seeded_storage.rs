@@ -1,0 +1,210 @@
+//! The real store as a seeded round sees it: every call waits for its moment in the schedule, is
+//! carried through at once, is put on record, and is answered at another moment.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use epilogue_core::{
+    Agent, AgentId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits, NodeId, OrgId,
+    SessionId, Step, StepId, Timestamp,
+    event::Activity,
+    integration::{Integration, IntegrationToken},
+    ledger::Account,
+    session::AgentVersion,
+    step::Attempt,
+};
+use epilogue_storage::{
+    ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
+    AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult, BeginTurnOutcome,
+    BeginTurnRequest, ClaimRequest, ClaimedStep, CommitStats, Credential, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DirectoryStore, DueLane, DueSession,
+    EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits, IntegrationStore, KeyHash,
+    LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
+    Organization, OrganizationConfig, Page, PageRequest, RecentFilter, RecentSessions,
+    ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord,
+    ResultStore, RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore,
+    SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder,
+    TurnStore, WithTokens, WriteAgentOutcome,
+};
+
+use super::schedule::{Schedule, at_once};
+
+/// Whether a process still lives. Nothing that a dead one asks for happens, or is ever answered.
+#[derive(Clone, Default)]
+pub struct Life(Arc<AtomicBool>);
+
+impl Life {
+    pub fn end(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Goes on with the living.
+    async fn lived(&self) {
+        if self.0.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The store of one process in a seeded round.
+pub struct SeededStorage {
+    real: Arc<dyn Storage>,
+    schedule: Arc<Schedule>,
+    node: String,
+    life: Life,
+}
+
+impl SeededStorage {
+    pub fn new(
+        real: Arc<dyn Storage>,
+        schedule: Arc<Schedule>,
+        node: impl Into<String>,
+        life: Life,
+    ) -> Self {
+        Self { real, schedule, node: node.into(), life }
+    }
+
+    async fn call<T: Debug>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.turn(what, "called").await;
+        let answer = at_once(call);
+        self.schedule.note(format!("{} {what}: {answer:?}", self.node));
+        self.turn(what, "answered").await;
+        answer
+    }
+
+    async fn turn(&self, what: &str, how: &str) {
+        self.schedule.aside(&format!("{} {what} {how}", self.node)).await;
+        self.life.lived().await;
+    }
+}
+
+/// Passes every method of a trait on to the real store.
+macro_rules! scheduled {
+    ($store:ident { $(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl $store for SeededStorage {
+            $(
+                async fn $method(&self, $($argument: $type),*) -> Result<$answer> {
+                    let call = $store::$method(&*self.real, $($argument),*);
+                    self.call(stringify!($method), call).await
+                }
+            )*
+        }
+    };
+}
+
+scheduled!(SessionStore {
+    fn open(request: OpenRequest, now: Timestamp) -> OpenOutcome;
+    fn find(org: &OrgId, name: &SessionName) -> Option<epilogue_core::Session>;
+    fn list(org: &OrgId, filter: &SessionFilter, page: &PageRequest) -> Page<epilogue_core::Session>;
+    fn list_recent(org: &OrgId, filter: &RecentFilter, skip: u32, take: u32) -> RecentSessions;
+    fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
+    fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
+    fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
+    fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
+    fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
+    fn next_due_session() -> Option<Timestamp>;
+    fn session_census() -> SessionCensus;
+});
+
+scheduled!(TurnStore {
+    fn begin_turn(request: BeginTurnRequest, now: Timestamp) -> BeginTurnOutcome;
+    fn finish_turn(request: FinishTurnRequest, now: Timestamp) -> FinishTurnOutcome;
+    fn abandon_turns(alive: &[NodeId], now: Timestamp) -> u64;
+});
+
+scheduled!(StepStore {
+    fn due_lanes(now: Timestamp, after: Option<&DueLane>, limit: u32) -> Vec<DueLane>;
+    fn next_due_step() -> Option<Timestamp>;
+    fn claim(request: ClaimRequest, now: Timestamp) -> Vec<ClaimedStep>;
+    fn settle(request: SettleRequest, now: Timestamp) -> SettleOutcome;
+    fn settle_and_claim(request: SettleRequest, next: ClaimRequest, now: Timestamp) -> (SettleOutcome, Vec<ClaimedStep>);
+    fn retry(org: &OrgId, step: StepId, by: Option<String>, now: Timestamp) -> RetryOutcome;
+    fn release_leases(alive: &[NodeId], now: Timestamp) -> u64;
+    fn list_steps(org: &OrgId, filter: &StepFilter, page: &PageRequest) -> Page<Step>;
+    fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
+    fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
+    fn step_census() -> StepCensus;
+});
+
+scheduled!(DeliveryStore {
+    fn list_deliveries(org: &OrgId, filter: &DeliveryFilter, page: &PageRequest) -> Page<Delivery>;
+    fn delivery(org: &OrgId, id: &EventId) -> Option<(Delivery, Vec<DeliveryAttempt>)>;
+    fn resend(org: &OrgId, id: &EventId, by: Option<String>, now: Timestamp) -> ResendOutcome;
+});
+
+scheduled!(LedgerStore {
+    fn grant(org: &OrgId, key: &str, amount: MicroCredits, now: Timestamp) -> bool;
+    fn balance(org: &OrgId, account: Account) -> MicroCredits;
+    fn list_ledger(org: &OrgId, session: Option<SessionId>, page: &PageRequest) -> Page<LedgerRow>;
+    fn audit_ledger(org: &OrgId) -> Vec<Mismatch>;
+});
+
+scheduled!(DirectoryStore {
+    fn apply_config(organizations: Vec<OrganizationConfig>, now: Timestamp) -> ();
+    fn organizations() -> Vec<Organization>;
+    fn organization(org: &OrgId) -> Option<Organization>;
+    fn agent(org: &OrgId, id: &AgentId) -> Option<(AgentVersion, Agent)>;
+    fn agent_version(org: &OrgId, version: &AgentVersion) -> Option<Agent>;
+    fn agents(org: &OrgId) -> Vec<(AgentVersion, Agent)>;
+    fn put_agent(org: &OrgId, agent: Agent, now: Timestamp) -> AgentVersion;
+    fn credential(hash: &KeyHash) -> Option<Credential>;
+    fn credentials(org: &OrgId) -> Vec<Credential>;
+    fn add_credential(credential: Credential, now: Timestamp) -> ();
+    fn revoke_credential(org: &OrgId, id: &KeyId, by: Option<String>, now: Timestamp) -> bool;
+});
+
+scheduled!(MemoryStore {
+    fn remember(org: &OrgId, episode: Episode) -> bool;
+    fn recall(org: &OrgId, scope: &MemoryScope, limit: u32) -> Vec<Episode>;
+    fn forget(org: &OrgId, scope: &MemoryScope) -> u64;
+});
+
+scheduled!(ActivityStore {
+    fn list_activity(org: &OrgId, session: Option<SessionId>, page: &PageRequest) -> Page<Activity>;
+    fn search_activity(org: &OrgId, filter: &ActivityFilter, order: ActivityOrder, page: OffsetPage) -> Hits<Activity>;
+    fn activity_counts(org: &OrgId, filter: &ActivityFilter) -> Vec<ActivityCount>;
+});
+
+scheduled!(AgentStore {
+    fn agent_record(org: &OrgId, id: &AgentId) -> Option<AgentRecord>;
+    fn agent_records(org: &OrgId, skip: u32, limit: u32) -> Vec<AgentRecord>;
+    fn write_agent(org: &OrgId, write: AgentWrite, now: Timestamp) -> WriteAgentOutcome;
+    fn delete_agent(org: &OrgId, id: &AgentId, by: Option<String>, now: Timestamp) -> DeleteAgentOutcome;
+});
+
+scheduled!(IntegrationStore {
+    fn add_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> AddIntegrationOutcome;
+    fn put_integration(org: &OrgId, integration: Integration, by: Option<String>, now: Timestamp) -> bool;
+    fn remove_integration(org: &OrgId, id: &str, by: Option<String>, now: Timestamp) -> bool;
+    fn integration(org: &OrgId, id: &str) -> Option<WithTokens>;
+    fn integrations(org: &OrgId) -> Vec<WithTokens>;
+    fn add_token(org: &OrgId, integration: &str, new: (IntegrationToken, KeyHash), by: Option<String>, now: Timestamp) -> AddTokenOutcome;
+    fn remove_token(org: &OrgId, token: (&str, &str), by: Option<String>, now: Timestamp) -> bool;
+    fn token_holder(hash: &KeyHash) -> Option<TokenHolder>;
+    fn token_used(hash: &KeyHash, now: Timestamp) -> ();
+});
+
+scheduled!(ResultStore {
+    fn search_results(org: &OrgId, filter: &ResultFilter, order: ResultOrder, page: OffsetPage) -> Hits<ResultHit>;
+    fn result_facets(org: &OrgId, filter: &ResultFilter, members: &[String]) -> ResultFacets;
+    fn result(org: &OrgId, session: SessionId) -> Option<ResultRecord>;
+});
+
+#[async_trait]
+impl Storage for SeededStorage {
+    fn commit_stats(&self) -> CommitStats {
+        self.real.commit_stats()
+    }
+
+    async fn tidy(&self) -> Result<()> {
+        self.call("tidy", self.real.tidy()).await
+    }
+}
