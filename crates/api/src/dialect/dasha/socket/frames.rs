@@ -208,7 +208,7 @@ mod tests {
         let said = |len| json!({ "type": "incomingChatMessage", "content": "x".repeat(len) });
         assert!(read_json(&said(CONTENT_BYTES_MAX)).is_ok());
         refused(&said(CONTENT_BYTES_MAX + 1), 1009, "Too large message");
-        let padded = |len: usize| format!("{:<len$}", r#"{"type":"terminate"}"#);
+        let padded = |len| format!(r#"{{"type":"terminate"}}{}"#, " ".repeat(len - 20));
         assert!(read(&padded(super::super::MESSAGE_BYTES_MAX)).is_ok());
         assert_eq!(read(&padded(super::super::MESSAGE_BYTES_MAX + 1)), Err(fault::TOO_LARGE));
     }
