@@ -6,7 +6,7 @@ use epilogue_core::Span;
 use futures::{SinkExt as _, StreamExt as _};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest as _},
@@ -128,9 +128,12 @@ impl Server {
     }
 }
 
-/// Serves a fixture on loopback.
+/// Serves a fixture on loopback. The system keeps little for readers that do not read.
 pub async fn listen(fixture: &Fixture) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_send_buffer_size(16 * 1024).expect("small");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+    let listener = socket.listen(1_024).expect("listening");
     let address = listener.local_addr().expect("an address");
     let router = fixture.router.clone();
     tokio::spawn(async move { axum::serve(listener, router).await });
