@@ -86,7 +86,8 @@ async fn a_session_whose_server_is_killed_ends_after_the_next_start_unless_its_c
     .await;
     assert_eq!(over["final_reason"], "user_end");
     let native = Native::new(&http, KEY);
-    assert_eq!(native.session(&url, &gone.record).await["reason"], "disconnected");
+    let session = native.session(&url, &gone.record).await;
+    assert_eq!(session["ended"]["reason"], "disconnected", "{session}");
     again.say(json!({ "type": "incomingChatMessage", "content": "after" })).await;
     again.hears("You said: after").await;
     let shown = chat(&http, &url, &back.record).await;
