@@ -1,5 +1,7 @@
 //! The connections that sessions live by: taken up, let go, lost with their nodes.
 
+use std::sync::Arc;
+
 use epilogue_core::{
     Connection, ConnectionId, EndOutcome, EndReason, EndRequest, Session, Span, Timestamp,
     reason::{Deadline, DeadlineKind},
@@ -10,6 +12,7 @@ use super::{
     audit::audit,
     fixture::{IDLE, LEASE, MS, NODE, START, World, at},
     prelude::*,
+    race::{contender, each_round, race_two},
 };
 use crate::{
     AttachOutcome, AttachRequest, BeginTurnRequest, DetachOutcome, OpenOutcome, Result, Storage,
@@ -160,4 +163,54 @@ pub async fn a_turn_in_flight_is_waited_for_and_then_the_session_is_due(
     world.store.finish_turn(world.finish(session.id, 1, at(40)), at(40)).await?;
     assert_eq!(world.store.next_due_session().await?, Some(at(11) + GRACE));
     Ok(())
+}
+
+pub async fn a_session_is_taken_up_before_it_is_given_up_or_not_at_all(
+    backend: &impl Backend,
+) -> Result<()> {
+    each_round(backend, async |world, dice| {
+        let session = opened(world, 1).await?;
+        let_go(world, &session, "c1", at(1)).await?;
+        let now = at(1) + GRACE;
+        let (store, org, id) = (Arc::clone(&world.store), world.org.clone(), session.id);
+        let taking = contender(async move { store.attach(&org, id, by("c2", HOLDER)).await });
+        let (store, org) = (Arc::clone(&world.store), world.org.clone());
+        let ending = contender(async move {
+            let receipt = store.end(&org, id, EndRequest::due(), now).await?;
+            Ok(receipt.map(|receipt| receipt.outcome))
+        });
+        let (taken, ended) = race_two(dice, taking, ending).await?;
+        let stored = world.stored(session.id).await?;
+        match (taken, ended) {
+            (AttachOutcome::Attached(_), Some(EndOutcome::StillActive { .. })) => {
+                assert!(stored.is_held_by(&"c2".into()) && stored.ended().is_none());
+            }
+            (AttachOutcome::Over(_), Some(EndOutcome::EndedNow(ended))) => {
+                assert_eq!(ended.reason, EndReason::Disconnected);
+                assert_eq!(stored.ended(), Some(&ended));
+            }
+            other => panic!("one of the two, not {other:?}"),
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub async fn of_two_connections_one_has_the_session(backend: &impl Backend) -> Result<()> {
+    each_round(backend, async |world, dice| {
+        let session = opened(world, 1).await?;
+        let taking = |connection: &'static str| {
+            let (store, org, id) = (Arc::clone(&world.store), world.org.clone(), session.id);
+            contender(async move { store.attach(&org, id, by(connection, HOLDER)).await })
+        };
+        let taken = race_two(dice, taking("c2"), taking("c3")).await?;
+        assert!(matches!(taken, (AttachOutcome::Attached(_), AttachOutcome::Attached(_))));
+        let stored = world.stored(session.id).await?;
+        let held = ["c1", "c2", "c3"].map(|id| stored.is_held_by(&id.into()));
+        assert!(matches!(held, [false, true, false] | [false, false, true]), "{held:?}");
+        let loser = if held[1] { "c3" } else { "c2" };
+        assert_eq!(let_go(world, &session, loser, at(5)).await?, DetachOutcome::NotHeld);
+        Ok(())
+    })
+    .await
 }

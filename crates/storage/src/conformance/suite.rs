@@ -105,6 +105,8 @@ macro_rules! conformance_suite {
                 a_session_that_ended_is_neither_taken_up_nor_let_go,
                 connections_go_with_their_nodes,
                 a_turn_in_flight_is_waited_for_and_then_the_session_is_due,
+                a_session_is_taken_up_before_it_is_given_up_or_not_at_all,
+                of_two_connections_one_has_the_session,
             }
             steps {
                 a_done_step_is_on_record,

@@ -64,7 +64,7 @@ enum Event {
     Hinted,
     Look,
     Ping,
-    Ended(epilogue_engine::Result<Option<EndReceipt>>),
+    Ended(Box<epilogue_engine::Result<Option<EndReceipt>>>),
     Draining,
     LastWords,
 }
@@ -136,7 +136,7 @@ impl Talk {
             () = self.watch.hinted() => Event::Hinted,
             () = &mut self.look => Event::Look,
             () = &mut self.ping => Event::Ping,
-            ended = unless_none(self.ending.as_mut()) => Event::Ended(ended),
+            ended = unless_none(self.ending.as_mut()) => Event::Ended(Box::new(ended)),
             () = engine.drain_begins(), if !self.draining => Event::Draining,
             () = unless_none(self.last_words.as_mut()) => Event::LastWords,
         }
@@ -155,7 +155,7 @@ impl Talk {
             Event::Hinted => self.look().await,
             Event::Look => self.look_again().await,
             Event::Ping => self.ping(line).await,
-            Event::Ended(ended) => self.ended(ended, line).await,
+            Event::Ended(ended) => self.ended(*ended, line).await,
             Event::Draining => {
                 self.draining = true;
                 Ok(())
