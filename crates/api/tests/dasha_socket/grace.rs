@@ -198,3 +198,28 @@ async fn a_turn_in_flight_is_carried_through_before_the_session_is_given_up() {
     assert_eq!(shown["final_reason"], "user_end");
     assert_eq!(shown["messages"][1]["content"], "One two three");
 }
+
+#[tokio::test]
+async fn a_session_that_cannot_be_let_go_at_once_is_let_go_later_with_its_grace_from_the_start() {
+    let server = Server::start().await;
+    let page = server.open().await;
+    let record = page.record.clone();
+    let database = server.fixture.database();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF connection_lost_at ON sessions
+        BEGIN SELECT RAISE(ABORT, 'the test says no'); END";
+    database.execute_batch(refuse).expect("refusing");
+    drop(page);
+    let lost_at = async || {
+        let session = server.fixture.session(&record).await;
+        session.connection.expect("one").lost_at
+    };
+    server.later(Span::from_millis(20)).await;
+    assert_eq!(lost_at().await, None);
+    database.execute_batch("DROP TRIGGER refuse").expect("dropped");
+    server.later(Span::from_secs(5)).await;
+    assert_eq!(
+        lost_at().await,
+        Some(crate::support::NOW),
+        "since it was lost, not since it was told"
+    );
+}

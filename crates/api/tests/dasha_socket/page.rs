@@ -195,7 +195,7 @@ impl Page {
         self.say(first).await;
         let connection = self.hear().await;
         assert_eq!(connection["name"], "connection", "{connection}");
-        self.record = connection["data"]["recordId"].as_str().expect("an id").to_owned();
+        self.record = connection["data"]["recordId"].as_str().map(str::to_owned).expect("an id");
         assert_eq!(self.hear().await["name"], "opened");
     }
 

@@ -18,7 +18,7 @@ async fn look_it_up(page: &mut Page) -> String {
     content["id"].as_str().expect("an id").to_owned()
 }
 
-fn response(id: &str, result: Value) -> Value {
+fn response(id: &str, result: &Value) -> Value {
     json!({ "type": "websocketToolResponse", "channelId": null,
         "content": { "id": id, "result": result } })
 }
@@ -37,7 +37,7 @@ async fn a_tool_of_the_integration_is_run_by_the_page() {
     let tools = &server.fixture.models.asked()[0].tools;
     let offered: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(offered, ["web_search", "finishTheConversation"], "what is no name is no tool");
-    page.say(response(&id, json!({ "hits": [1, 2] }))).await;
+    page.say(response(&id, &json!({ "hits": [1, 2] }))).await;
     assert_eq!(page.hear_text().await.1, "I found it.");
     assert_eq!(result(&server, &page.record).await, json!({ "hits": [1, 2] }));
     let types: Vec<_> =
@@ -55,7 +55,7 @@ async fn a_result_is_of_any_json_text_as_it_is() {
     ] {
         let mut page = server.open().await;
         let id = look_it_up(&mut page).await;
-        page.say(response(&id, given)).await;
+        page.say(response(&id, &given)).await;
         assert_eq!(page.hear_text().await.1, "I found it.");
         assert_eq!(result(&server, &page.record).await, kept);
     }
@@ -65,14 +65,14 @@ async fn a_result_is_of_any_json_text_as_it_is() {
 async fn a_response_nobody_asked_for_is_an_error_and_the_conversation_goes_on() {
     let server = Server::start().await;
     let mut page = server.open().await;
-    page.say(response("unknown", json!(1))).await;
+    page.say(response("unknown", &json!(1))).await;
     assert_eq!(page.complaint().await, "No such tool request");
     let id = look_it_up(&mut page).await;
-    page.say(response("another", json!(1))).await;
+    page.say(response("another", &json!(1))).await;
     assert_eq!(page.complaint().await, "No such tool request");
-    page.say(response(&id, json!(2))).await;
+    page.say(response(&id, &json!(2))).await;
     assert_eq!(page.hear_text().await.1, "I found it.");
-    page.say(response(&id, json!(3))).await;
+    page.say(response(&id, &json!(3))).await;
     assert_eq!(page.complaint().await, "No such tool request", "it has been answered");
     assert_eq!(result(&server, &page.record).await, json!(2));
 }
@@ -82,9 +82,9 @@ async fn one_connection_cannot_answer_for_another() {
     let server = Server::start().await;
     let (mut page, mut other) = (server.open().await, server.open().await);
     let id = look_it_up(&mut page).await;
-    other.say(response(&id, json!("forged"))).await;
+    other.say(response(&id, &json!("forged"))).await;
     assert_eq!(other.complaint().await, "No such tool request");
-    page.say(response(&id, json!("mine"))).await;
+    page.say(response(&id, &json!("mine"))).await;
     assert_eq!(page.hear_text().await.1, "I found it.");
 }
 
@@ -98,7 +98,7 @@ async fn a_page_that_does_not_answer_in_time_gets_the_fallback() {
     server.later(Span::from_millis(1)).await;
     assert_eq!(page.hear_text().await.1, "I found it.");
     assert_eq!(result(&server, &page.record).await, json!({ "found": "nothing" }));
-    page.say(response(&id, json!("too late"))).await;
+    page.say(response(&id, &json!("too late"))).await;
     assert_eq!(page.complaint().await, "No such tool request");
 }
 

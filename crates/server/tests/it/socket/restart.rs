@@ -31,7 +31,7 @@ impl Page {
         page.say(first).await;
         let connection = page.hear().await.expect("a message");
         assert_eq!(connection["name"], "connection", "{connection}");
-        page.record = connection["data"]["recordId"].as_str().expect("an id").to_owned();
+        page.record = connection["data"]["recordId"].as_str().map(str::to_owned).expect("an id");
         page
     }
 
