@@ -75,7 +75,9 @@ fn end(db: &Connection, session: Uuid, owes: Owes) -> Result<()> {
         .execute(params![bytes, NOW])?;
     }
     db.prepare_cached(
-        "INSERT INTO activity VALUES ('org_bench', ?1, ?2, 'session.ended', ?3, 'key_bench', ?4)",
+        "INSERT INTO activity (org_id, at, activity_id, kind, session_id, by_key, detail,
+            agent_id)
+         VALUES ('org_bench', ?1, ?2, 'session.ended', ?3, 'key_bench', ?4, 'agent_bench')",
     )?
     .execute(params![NOW, format!("session.ended:{name}"), bytes, DETAIL])?;
     Ok(())

@@ -57,6 +57,9 @@ pub struct AgentWrite {
 pub enum AgentChange {
     /// It makes an agent.
     Create,
+    /// It makes an agent for one conversation. It is found by its id, stands in no list and in no
+    /// log, and is not counted: like the conversation, it is there because somebody talks.
+    CreateUnlisted,
     /// It makes an agent like that one.
     CloneOf(AgentId),
     /// It follows this version, which must still be the latest.
@@ -84,7 +87,7 @@ pub trait AgentStore: Send + Sync {
     /// An agent in its latest version, a deleted one too.
     async fn agent_record(&self, org: &OrgId, id: &AgentId) -> Result<Option<AgentRecord>>;
 
-    /// Agents that are not deleted, by id: after `skip` of them, `limit`.
+    /// Agents that are listed and not deleted, by id: after `skip` of them, `limit`.
     async fn agent_records(&self, org: &OrgId, skip: u32, limit: u32) -> Result<Vec<AgentRecord>>;
 
     /// Writes an agent, with its entry in the activity log. What changes nothing makes no version.

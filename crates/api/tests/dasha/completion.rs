@@ -193,10 +193,9 @@ async fn t1_400_what_is_missing_or_of_the_wrong_form() {
 }
 
 #[tokio::test]
-async fn t1_404_unknown_agent_and_422_inline_configuration() {
+async fn t1_404_unknown_agent() {
     let fixture = Fixture::start().await;
     let with =
         async |agent: Value| fixture.complete(json!([user("hi")]), json!({ "agent": agent })).await;
     problem(&with(json!({ "id": FOREIGN_AGENT })).await, 404);
-    problem(&with(json!({ "config": { "version": "v1" } })).await, 422);
 }

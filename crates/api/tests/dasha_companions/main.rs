@@ -13,6 +13,7 @@ mod activity;
 mod agent_rules;
 mod agents;
 mod house;
+mod inline;
 mod integrations;
 mod pipeline;
 mod results;

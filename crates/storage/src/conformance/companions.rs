@@ -62,6 +62,22 @@ pub async fn an_agent_is_written_with_its_document_and_followed(
     Ok(())
 }
 
+pub async fn an_unlisted_agent_is_found_by_its_id_alone(backend: &impl Backend) -> Result<()> {
+    let world = World::new(backend).await?;
+    let (store, org) = (&world.store, &world.org);
+    let create = write("inline", "One", AgentChange::CreateUnlisted);
+    let made_it = store.write_agent(org, create.clone(), at(1)).await?;
+    assert_eq!(made_it, WriteAgentOutcome::Written(version("inline", 1)));
+    assert_eq!(store.write_agent(org, create, at(2)).await?, WriteAgentOutcome::Changed);
+    let found = store.agent(org, &"inline".into()).await?;
+    assert_eq!(found, Some((version("inline", 1), made("inline", "One"))));
+    assert!(store.agents(org).await?.iter().all(|(listed, _)| listed.id.as_str() != "inline"));
+    let listed = store.agent_records(org, 0, 100).await?;
+    assert!(listed.iter().all(|record| record.version.id.as_str() != "inline"));
+    assert_eq!(kinds(&world).await?, Vec::<String>::new());
+    Ok(())
+}
+
 pub async fn a_deleted_agent_opens_nothing_and_stays_for_its_sessions(
     backend: &impl Backend,
 ) -> Result<()> {

@@ -7,6 +7,7 @@ macro_rules! conformance_suite {
         $crate::conformance_cases! { $backend;
             companions {
                 an_agent_is_written_with_its_document_and_followed,
+                an_unlisted_agent_is_found_by_its_id_alone,
                 a_deleted_agent_opens_nothing_and_stays_for_its_sessions,
                 a_configured_agent_is_neither_followed_nor_deleted,
                 the_configuration_leaves_written_agents_alone,

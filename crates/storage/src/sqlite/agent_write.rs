@@ -1,9 +1,9 @@
 //! Agents that are written at run time, in SQLite.
 
 use async_trait::async_trait;
-use epilogue_core::{Agent, AgentId, OrgId, Timestamp, event::Activity, session::AgentVersion};
+use epilogue_core::{AgentId, OrgId, Timestamp, event::Activity, session::AgentVersion};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{SqliteStorage, activity, row};
 use crate::{
@@ -43,7 +43,7 @@ fn read(db: &Connection, org: &OrgId, id: &AgentId) -> Result<Option<AgentRecord
 
 fn list(db: &Connection, org: &OrgId, skip: u32, limit: u32) -> Result<Vec<AgentRecord>> {
     let sql = format!(
-        "SELECT {RECORD} FROM agents AS latest WHERE org_id = ?1 AND deleted_at IS NULL
+        "SELECT {RECORD} FROM agents AS latest WHERE org_id = ?1 AND deleted_at IS NULL AND listed
            AND version = (SELECT max(version) FROM agents AS all_of
               WHERE all_of.org_id = latest.org_id AND all_of.agent_id = latest.agent_id)
          ORDER BY agent_id LIMIT ?3 OFFSET ?2"
@@ -57,7 +57,7 @@ fn is_full(db: &Connection, org: &OrgId) -> Result<bool> {
     let count: u32 = db
         .prepare_cached(
             "SELECT count(DISTINCT agent_id) FROM agents
-             WHERE org_id = ?1 AND deleted_at IS NULL AND document IS NOT NULL",
+             WHERE org_id = ?1 AND deleted_at IS NULL AND listed AND document IS NOT NULL",
         )?
         .query_row([org.as_str()], |row| row.get(0))?;
     Ok(count >= AGENTS_MAX)
@@ -86,13 +86,20 @@ fn write(
             (latest + 1, "updated", json!({ "name": write.agent.name }))
         }
         (_, Some(_)) => return Ok(WriteAgentOutcome::Changed),
+        (AgentChange::CreateUnlisted, None) => {
+            insert(db, org, write, 1, now)?;
+            return Ok(WriteAgentOutcome::Written(AgentVersion {
+                id: write.agent.id.clone(),
+                version: 1,
+            }));
+        }
         (_, None) if is_full(db, org)? => return Ok(WriteAgentOutcome::TooMany),
         (AgentChange::Create, None) => (1, "created", json!({ "name": write.agent.name })),
         (AgentChange::CloneOf(original), None) => {
             (1, "cloned", json!({ "name": write.agent.name, "clone_of": original }))
         }
     };
-    insert(db, org, (&write.agent, &write.document), version, now)?;
+    insert(db, org, write, version, now)?;
     let written = Activity::agent(verb, (&write.agent.id, version), detail, write.by.clone(), now);
     activity::record(db, org, &written)?;
     Ok(WriteAgentOutcome::Written(AgentVersion { id: write.agent.id.clone(), version }))
@@ -101,21 +108,22 @@ fn write(
 fn insert(
     db: &Connection,
     org: &OrgId,
-    (agent, document): (&Agent, &Value),
+    write: &AgentWrite,
     version: u32,
     now: Timestamp,
 ) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO agents (org_id, agent_id, version, config, document, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO agents (org_id, agent_id, version, config, document, created_at, listed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         org.as_str(),
-        agent.id.as_str(),
+        write.agent.id.as_str(),
         version,
-        row::to_json(agent)?,
-        row::to_json(document)?,
+        row::to_json(&write.agent)?,
+        row::to_json(&write.document)?,
         now.as_millis(),
+        write.change != AgentChange::CreateUnlisted,
     ])?;
     Ok(())
 }

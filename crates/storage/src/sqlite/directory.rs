@@ -105,7 +105,7 @@ fn versioned_agent(row: &Row<'_>) -> rusqlite::Result<(AgentVersion, Agent)> {
 fn agents(db: &Connection, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
     let mut statement = db.prepare_cached(
         "SELECT agent_id, max(version), config FROM agents
-         WHERE org_id = ?1 AND deleted_at IS NULL GROUP BY agent_id ORDER BY agent_id",
+         WHERE org_id = ?1 AND deleted_at IS NULL AND listed GROUP BY agent_id ORDER BY agent_id",
     )?;
     let rows = statement.query_map([org.as_str()], versioned_agent)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

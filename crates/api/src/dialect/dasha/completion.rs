@@ -7,20 +7,20 @@
 
 use axum::{Json, extract::State};
 use epilogue_core::{
-    EndReason, EndRequest, Message, OrgId, Role, Session, SessionId, Span, Timestamp,
+    AgentId, EndReason, EndRequest, Message, OrgId, Role, Session, SessionId, Span, Timestamp,
     message::{NewMessage, ToolCall},
 };
 use epilogue_engine::{
     records::SessionName,
     session::{TurnExtras, TurnRequest, WhenBusy},
 };
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
     NAME,
     access::Operates,
+    agents,
     error::Problem,
     find::within_limit,
     limits::{self, BAG_BYTES_MAX},
@@ -90,10 +90,20 @@ struct Carried {
     session: SessionId,
 }
 
+/// Which agent takes the turn.
+#[derive(Debug)]
+enum Choice {
+    /// One of the organization's.
+    Known(AgentId),
+    /// The one that is configured in the request. It belongs to the conversation from its first
+    /// turn on: what later requests say of it changes nothing.
+    Inline(Map<String, Value>),
+}
+
 /// A request, checked.
 #[derive(Debug)]
 struct Asked {
-    agent: String,
+    agent: Choice,
     /// What was said before.
     history: Vec<NewMessage>,
     /// What the person says now, if they say anything.
@@ -156,19 +166,15 @@ fn check(body: CompletionBody, now: Timestamp) -> Result<Asked, Problem> {
     Ok(Asked { agent, history, message, variables, finish })
 }
 
-/// Which of the organization's agents takes the turn.
-fn agent(choice: Option<AgentChoice>) -> Result<String, Problem> {
+/// Which agent takes the turn. An id comes before whatever stands beside it.
+fn agent(choice: Option<AgentChoice>) -> Result<Choice, Problem> {
     let choice = choice.ok_or_else(|| Problem::field("agent", "is required"))?;
     match choice.id.filter(|id| !id.trim().is_empty()) {
-        Some(id) => Ok(id),
+        Some(id) => Ok(Choice::Known(id.into())),
         None if choice.inline.is_empty() => {
             Err(Problem::field("agent", "must have an id or a configuration"))
         }
-        None => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "This server takes an agent's configuration from its directory alone: send `agent.id`.",
-        )
-        .and("agent", "an inline configuration is not supported")),
+        None => Ok(Choice::Inline(choice.inline)),
     }
 }
 
@@ -215,8 +221,12 @@ fn text(value: Value) -> String {
 /// Puts a conversation on record.
 async fn begin(api: &Api, caller: &Caller, asked: &Asked) -> Result<Session, Problem> {
     limit_opens(api, caller)?;
+    let agent = match &asked.agent {
+        Choice::Known(id) => id.clone(),
+        Choice::Inline(given) => agents::make_unlisted(api, caller, given.clone()).await?,
+    };
     let draft = Draft {
-        agent: asked.agent.clone(),
+        agent: agent.to_string(),
         ttl: Some(IDLE),
         bag: asked.variables.clone(),
         ..Draft::default()

@@ -33,6 +33,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 192 * 1024;
 pub const TAKE_DEFAULT: u32 = 1_000;
 /// How many it has at the most.
 pub const TAKE_MAX: u32 = 1_000;
+/// What an agent is called that came with a conversation, unless it says.
+const UNLISTED_NAME: &str = "Inline agent";
 /// How often a change is made anew that somebody else's came before.
 const TRIES: u32 = 5;
 
@@ -88,6 +90,24 @@ async fn create(
     written(&api.engine().write_agent(&caller.org, write).await?)?;
     let record = find(&api, &caller.org, &id).await?;
     Ok(created(&id, document::shown(&caller.org, &record)))
+}
+
+/// Makes an agent of a configuration that came with a conversation, for that conversation alone.
+pub(super) async fn make_unlisted(
+    api: &Api,
+    caller: &Caller,
+    configuration: Map<String, Value>,
+) -> Result<AgentId, Problem> {
+    let mut document = document::new(configuration);
+    let name = document.entry("name").or_insert(Value::Null);
+    if name.is_null() {
+        *name = UNLISTED_NAME.into();
+    }
+    document::unmask(&mut document, &Map::new())?;
+    let id = new_id(api);
+    let write = write(caller, id.clone(), document, AgentChange::CreateUnlisted)?;
+    written(&api.engine().write_agent(&caller.org, write).await?)?;
+    Ok(id)
 }
 
 fn created(id: &AgentId, body: Value) -> Response {
