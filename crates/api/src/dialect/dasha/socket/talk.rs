@@ -42,6 +42,9 @@ pub(super) struct Talk {
     attachment: Attachment,
     watch: Watch,
     tools: Tools,
+    /// The turn has said that it calls one of them: its request is not passed on before, for the page is
+    /// to hear everything in its order.
+    calls_page: bool,
     /// What was said and waits for its turn.
     waiting: VecDeque<String>,
     turn: Option<Turn>,
@@ -90,6 +93,7 @@ impl Talk {
             attachment,
             watch,
             tools,
+            calls_page: false,
             waiting: VecDeque::new(),
             turn: None,
             ending: None,
@@ -132,7 +136,7 @@ impl Talk {
         tokio::select! {
             heard = line.hear() => Event::Heard(heard),
             event = unless_none(self.turn.as_mut().map(Turn::next)) => Event::Turn(event),
-            ask = self.tools.asked() => Event::Asked(ask),
+            ask = self.tools.asked(), if self.calls_page => Event::Asked(ask),
             () = self.watch.hinted() => Event::Hinted,
             () = &mut self.look => Event::Look,
             () = &mut self.ping => Event::Ping,
@@ -149,6 +153,7 @@ impl Talk {
             Event::Heard(Heard::Left(left)) => Err(left),
             Event::Turn(event) => self.relay(event, line).await,
             Event::Asked(ask) => {
+                self.calls_page = false;
                 let request = self.tools.request(query::drawn_id(&self.api), ask);
                 line.tell("websocketToolRequest", request).await
             }
@@ -308,6 +313,7 @@ impl Talk {
             }
             TurnEvent::News(TurnNews::Event(Happens::ToolStarted { name })) => {
                 turn.next_message();
+                self.calls_page = self.tools.has(&name);
                 self.notice("toolCall", &name, line).await
             }
             TurnEvent::News(TurnNews::Event(Happens::ToolFinished { name })) => {

@@ -66,11 +66,14 @@ impl Tools {
         self.offered.iter().any(|tool| tool.definition.name == name)
     }
 
-    /// The next request. Dropping it loses nothing.
+    /// The next request that somebody still waits for. Dropping it loses nothing.
     pub async fn asked(&mut self) -> Ask {
-        match self.asks.recv().await {
-            Some(ask) => ask,
-            None => std::future::pending().await,
+        loop {
+            match self.asks.recv().await {
+                Some(ask) if ask.answer.is_closed() => {}
+                Some(ask) => return ask,
+                None => std::future::pending().await,
+            }
         }
     }
 
