@@ -30,7 +30,11 @@ pub enum BodyError {
 
 /// Reads a whole body. One that announces itself as too long is not read at all.
 pub async fn read(api: &Api, body: Body) -> Result<Bytes, BodyError> {
-    let max = api.settings().body_bytes_max;
+    read_at_most(api, body, api.settings().body_bytes_max).await
+}
+
+/// The same under a limit of its own.
+pub async fn read_at_most(api: &Api, body: Body, max: usize) -> Result<Bytes, BodyError> {
     if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > max {
         return Err(BodyError::TooLarge { max });
     }

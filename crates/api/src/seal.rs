@@ -1,4 +1,4 @@
-//! What clients carry for us and can neither read nor change: sealed with a key that is derived from
+//! What clients carry for us, or the store keeps, and neither can read nor change: sealed with a key that is derived from
 //! the secret behind session tokens.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};

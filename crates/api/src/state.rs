@@ -5,7 +5,7 @@ use std::sync::Arc;
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
 
-use crate::{rate::Limiter, token::SessionTokens};
+use crate::{dialect::dasha::sms::TwilioSettings, rate::Limiter, token::SessionTokens};
 
 /// How the API is set up.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Settings {
     pub ends_per_minute: u32,
     /// How long a session that lives by a socket waits for its client to come back.
     pub disconnect_grace: Span,
+    /// Text messages through Twilio.
+    pub twilio: TwilioSettings,
     /// The key of whoever has the data folder, good for every organization.
     pub operator: Option<KeyHash>,
 }

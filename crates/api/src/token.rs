@@ -41,6 +41,7 @@ pub struct SessionTokens {
     reading: DecodingKey,
     validation: Validation,
     states: Seal,
+    secrets: Seal,
 }
 
 impl SessionTokens {
@@ -56,12 +57,18 @@ impl SessionTokens {
             reading: DecodingKey::from_secret(secret),
             validation,
             states: Seal::new(secret, "conversation state"),
+            secrets: Seal::new(secret, "account secrets"),
         }
     }
 
     /// Seals what clients of stateless conversations carry.
     pub(crate) const fn states(&self) -> &Seal {
         &self.states
+    }
+
+    /// Seals what the store keeps of secrets that must be had again.
+    pub(crate) const fn secrets(&self) -> &Seal {
+        &self.secrets
     }
 
     /// A token for `session`, opened by the holder of `user`'s key.

@@ -144,6 +144,25 @@ impl Activity {
         }
     }
 
+    /// Something about text messages: `what` is `carrier`, `number` or `message`.
+    pub fn texting(
+        (what, verb, key): (&str, &str, &str),
+        agent: Option<AgentId>,
+        detail: Value,
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: format!("{what}.{verb}:{key}:{}", at.as_millis()),
+            at,
+            kind: format!("{what}.{verb}"),
+            session: None,
+            agent,
+            by,
+            detail,
+        }
+    }
+
     /// A tool was called in a conversation: what it came to, never what was said.
     pub fn tool_called(
         session: &Session,

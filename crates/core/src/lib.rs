@@ -22,6 +22,7 @@ pub mod reason;
 pub mod retry;
 pub mod session;
 pub mod step;
+pub mod texting;
 pub mod time;
 pub mod usage;
 pub mod variables;

@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     pub alarm: Alarm,
     /// Wakes the worker when there are new steps.
     pub new_steps: tokio::sync::Notify,
+    /// Wakes the inbox when there are new messages.
+    pub new_messages: tokio::sync::Notify,
     /// Turns and ends that run whether or not their caller is still there.
     pub tasks: TaskTracker,
     /// Set when nothing new is taken.
@@ -83,6 +85,7 @@ impl Engine {
             watches: Watches::default(),
             alarm: Alarm::default(),
             new_steps: tokio::sync::Notify::new(),
+            new_messages: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
         };
@@ -125,14 +128,22 @@ impl Engine {
     }
 
     /// Takes over from processes that are gone: turns they ran are abandoned, sessions that lived by
-    /// their connections are let go, steps they had claimed are due again. To be called before anything runs, and harmless to repeat.
+    /// their connections are let go, steps and messages they had claimed are due again. To be called
+    /// before anything runs, and harmless to repeat.
     pub async fn recover(&self, alive: &[NodeId]) -> Result<()> {
         let now = self.now();
         let turns = self.store().abandon_turns(alive, now).await?;
         let connections = self.store().lose_connections(alive, now).await?;
         let steps = self.store().release_leases(alive, now).await?;
-        if turns + connections + steps > 0 {
-            tracing::info!(turns, connections, steps, "took over from a process that is gone");
+        let messages = self.store().release_inbox(alive, now).await?;
+        if turns + connections + steps + messages > 0 {
+            tracing::info!(
+                turns,
+                connections,
+                steps,
+                messages,
+                "took over from a process that is gone"
+            );
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ pub struct Limits {
     pub steps_at_once: usize,
     /// How many steps of one lane run at once.
     pub steps_per_lane: usize,
+    /// How many messages are answered at once.
+    pub messages_at_once: usize,
+    /// How many messages of one carrier are answered at once: each is another person's.
+    pub messages_per_carrier: usize,
     /// How long a claim is believed, at least.
     pub lease: Span,
     /// The longest the sweeper and the worker sleep without looking.
@@ -50,6 +54,8 @@ impl Default for Limits {
             gather: Span::from_millis(5),
             steps_at_once: 512,
             steps_per_lane: 16,
+            messages_at_once: 512,
+            messages_per_carrier: 128,
             lease: Span::from_secs(60),
             poll: Span::from_secs(5),
             stuck_after: Span::from_secs(900),

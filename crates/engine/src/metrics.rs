@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use epilogue_core::{Dialect, Span, StepKind, session::Ended, step::AttemptOutcome};
-use epilogue_storage::{CommitStats, SessionCensus, StepCensus};
+use epilogue_storage::{CommitStats, InboxCensus, SessionCensus, StepCensus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -47,6 +47,9 @@ pub struct Metrics {
     lateness: Histogram,
     first_token: Histogram,
     recall_failures: Counter,
+    messages: Family<ByOutcome, Counter>,
+    inbox_open: Gauge,
+    inbox_parked: Gauge,
     open: Family<ByDialect, Gauge>,
     turns_in_flight: Gauge,
     steps_owed: Gauge,
@@ -66,6 +69,8 @@ pub struct Snapshot {
     pub steps: StepCensus,
     /// How long the oldest owed step has been owed.
     pub oldest_step: Span,
+    /// Messages that people sent.
+    pub inbox: InboxCensus,
     /// Commits.
     pub commits: CommitStats,
 }
@@ -81,6 +86,9 @@ impl Metrics {
             lateness: Histogram::new(exponential_buckets(0.001, 4.0, 9)),
             first_token: Histogram::new(exponential_buckets(0.005, 2.0, 13)),
             recall_failures: Counter::default(),
+            messages: Family::default(),
+            inbox_open: Gauge::default(),
+            inbox_parked: Gauge::default(),
             open: Family::default(),
             turns_in_flight: Gauge::default(),
             steps_owed: Gauge::default(),
@@ -126,6 +134,11 @@ impl Metrics {
             "Opens that went on without memory, because it was late or failed",
             self.recall_failures.clone(),
         );
+        registry.register(
+            "inbox_messages",
+            "What became of messages that people sent, and of attempts at them",
+            self.messages.clone(),
+        );
     }
 
     fn register_levels(&mut self) {
@@ -134,6 +147,8 @@ impl Metrics {
         registry.register("turns_in_flight", "Turns in flight", self.turns_in_flight.clone());
         registry.register("steps_owed", "Steps owed or being run", self.steps_owed.clone());
         registry.register("steps_parked", "Steps given up on", self.steps_parked.clone());
+        registry.register("inbox_open", "Messages not answered yet", self.inbox_open.clone());
+        registry.register("inbox_parked", "Messages given up on", self.inbox_parked.clone());
         registry.register_with_unit(
             "step_oldest_owed",
             "Age of the oldest owed step",
@@ -182,6 +197,11 @@ impl Metrics {
         self.recall_failures.inc();
     }
 
+    /// Something became of a message that a person sent.
+    pub(crate) fn message(&self, outcome: &'static str) {
+        self.messages.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
     /// All figures as text.
     pub fn encode(&self, now: &Snapshot) -> String {
         let level = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -193,6 +213,8 @@ impl Metrics {
         self.turns_in_flight.set(level(now.sessions.turns));
         self.steps_owed.set(level(now.steps.owed));
         self.steps_parked.set(level(now.steps.parked));
+        self.inbox_open.set(level(now.inbox.open));
+        self.inbox_parked.set(level(now.inbox.parked));
         self.oldest_step.set(now.oldest_step.as_secs_f64());
         self.commits.set(level(now.commits.commits));
         self.decisions.set(level(now.commits.decisions));

@@ -69,7 +69,9 @@ impl Engine {
         let steps = self.store().step_census().await?;
         let now = self.now();
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
-        Ok(Snapshot { sessions, steps, oldest_step, commits: self.store().commit_stats() })
+        let inbox = self.store().inbox_census().await?;
+        let commits = self.store().commit_stats();
+        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits })
     }
 
     /// What a session owes or does not owe at its end, and why not.

@@ -3,11 +3,13 @@
 
 pub use epilogue_storage::{
     AGENTS_MAX, ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityText,
-    AddIntegrationOutcome, AddTokenOutcome, AgentChange, AgentRecord, AgentWrite, AnalysisResult,
-    BUCKETS_MAX, Counts, Credential, CredentialKind, Cursor, DeleteAgentOutcome, Delivery,
-    DeliveryAttempt, DeliveryFilter, EndReceipt, Hits, INTEGRATIONS_MAX, KeyHash, LedgerRow,
-    OffsetPage, Organization, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome,
-    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, RetryOutcome, Role, SKIP_MAX,
-    SessionFilter, SessionName, StateFilter, StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder,
-    WORDS_MAX, WithTokens, WriteAgentOutcome,
+    AddIntegrationOutcome, AddNumberOutcome, AddTokenOutcome, AgentChange, AgentRecord, AgentWrite,
+    AnalysisResult, BUCKETS_MAX, CARRIERS_MAX, Counts, Credential, CredentialKind, Cursor,
+    DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter, EndReceipt, Hits,
+    INTEGRATIONS_MAX, InboxCensus, KeyHash, LINE_MAX, LedgerRow, NUMBERS_MAX, OffsetPage,
+    Organization, Page, PageRequest, PutCarrierOutcome, ReceiveOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResumeOutcome, RetryOutcome, Role, SKIP_MAX, SessionFilter, SessionName,
+    StateFilter, StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder, WORDS_MAX, WithTokens,
+    WriteAgentOutcome,
 };

@@ -5,10 +5,9 @@
 //! next, claimed in the commit that records the one before: a lane is as fast as what it leads to.
 
 use std::{
-    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -22,12 +21,12 @@ use epilogue_storage::{
     ClaimRequest, ClaimedStep, DueLane, Product, SettleOutcome, SettleRequest, StepReport,
 };
 use futures::FutureExt as _;
-use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, Result, StepPolicies,
     clock::within,
+    lanes::Lanes,
     step::{self, StepDone, StepError},
 };
 
@@ -51,51 +50,16 @@ const SETTLE_ATTEMPTS: u32 = 5;
 #[derive(Clone)]
 pub struct Worker {
     engine: Engine,
-    busy: Arc<Busy>,
-}
-
-/// What runs at the moment.
-#[derive(Default)]
-struct Busy {
-    lanes: Mutex<HashMap<(OrgId, String), usize>>,
-    tasks: TaskTracker,
-    /// A worker has left its lane, which has room again.
-    freed: Notify,
+    /// What runs. Whoever holds a place in a lane runs one step of it after the other.
+    busy: Arc<Lanes>,
     /// How many attempts have been made.
-    attempts: AtomicUsize,
-}
-
-impl Busy {
-    fn lanes(&self) -> MutexGuard<'_, HashMap<(OrgId, String), usize>> {
-        // Counters: whole at every moment.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place in a lane. Whoever holds it runs one step of the lane after the other.
-struct InLane {
-    busy: Arc<Busy>,
-    key: (OrgId, String),
-}
-
-impl Drop for InLane {
-    fn drop(&mut self) {
-        let mut lanes = self.busy.lanes();
-        if let Some(count) = lanes.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                lanes.remove(&self.key);
-            }
-        }
-        drop(lanes);
-        self.busy.freed.notify_one();
-    }
+    attempts: Arc<AtomicUsize>,
 }
 
 impl Worker {
     /// A worker for this engine's steps.
     pub fn new(engine: &Engine) -> Self {
-        Self { engine: engine.clone(), busy: Arc::default() }
+        Self { engine: engine.clone(), busy: Arc::default(), attempts: Arc::default() }
     }
 
     /// Works until told to stop; then waits for the steps that run. Those that do not finish before
@@ -143,12 +107,12 @@ impl Worker {
     /// Runs everything that is due now, and what becomes due by it, and nothing else. Returns how
     /// many attempts were made. For tests and for one-off commands.
     pub async fn run_until_idle(&self) -> Result<usize> {
-        let before = self.busy.attempts.load(Relaxed);
+        let before = self.attempts.load(Relaxed);
         loop {
             let started = self.claim_round().await?;
             // A place is given up before `freed` tells of it, so that none is missed here.
-            if started == 0 && self.busy.lanes().is_empty() {
-                return Ok(self.busy.attempts.load(Relaxed) - before);
+            if started == 0 && self.busy.is_empty() {
+                return Ok(self.attempts.load(Relaxed) - before);
             }
             self.busy.freed.notified().await;
         }
@@ -199,12 +163,8 @@ impl Worker {
     /// so that however many slow receivers fill the worker, none keeps another from being served.
     fn room_in(&self, lane: &DueLane) -> usize {
         let limits = self.engine.limits();
-        let lanes = self.busy.lanes();
-        let here = lanes.get(&(lane.org.clone(), lane.lane.clone())).copied().unwrap_or(0);
-        let everywhere: usize = lanes.values().sum();
-        let in_lane = limits.steps_per_lane.saturating_sub(here);
-        let in_all = limits.steps_at_once.saturating_sub(everywhere);
-        in_lane.min(in_all.max(usize::from(here == 0)))
+        let key = (lane.org.clone(), lane.lane.clone());
+        self.busy.room(&key, limits.steps_per_lane, limits.steps_at_once)
     }
 
     /// How long a claim is believed: longer than any attempt may take.
@@ -219,8 +179,7 @@ impl Worker {
     /// Runs a step, and what its lane has next, until it has nothing.
     fn start(&self, claimed: ClaimedStep) {
         let key = (claimed.step.org.clone(), claimed.step.lane.clone());
-        *self.busy.lanes().entry(key.clone()).or_default() += 1;
-        let place = InLane { busy: self.busy.clone(), key };
+        let place = self.busy.enter(key);
         let worker = self.clone();
         self.busy.tasks.spawn(async move {
             let mut next = Some(claimed);
@@ -233,7 +192,7 @@ impl Worker {
 
     /// Makes one attempt and records it. Returns the step to go on with.
     async fn attempt(&self, claimed: &ClaimedStep) -> Option<ClaimedStep> {
-        self.busy.attempts.fetch_add(1, Relaxed);
+        self.attempts.fetch_add(1, Relaxed);
         let engine = &self.engine;
         let result = if interruptions(engine, &claimed.step).await > INTERRUPTIONS_MAX {
             Err(StepError::fatal("it was interrupted too often: it may bring the process down"))
@@ -250,8 +209,7 @@ impl Worker {
     /// Whether a place in a lane is kept for the lane's next step: not when the worker stops, nor
     /// when other lanes may be waiting for places.
     fn may_go_on(&self) -> bool {
-        let everywhere: usize = self.busy.lanes().values().sum();
-        !self.busy.tasks.is_closed() && everywhere < self.engine.limits().steps_at_once
+        !self.busy.tasks.is_closed() && self.busy.taken() < self.engine.limits().steps_at_once
     }
 }
 

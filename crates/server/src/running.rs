@@ -62,14 +62,15 @@ impl Listening {
     pub async fn serve(self, lifecycle: Lifecycle) {
         let engine = self.assembly.api.engine().clone();
         let worker = Worker::new(&engine);
+        let inbox = self.assembly.inbox.clone();
         let Lifecycle { stop, cut } = lifecycle;
         let listening =
             http::serve(self.listener, self.router, self.limits, stop.clone(), cut.clone());
         let sweeping = engine.run_sweeper(stop.clone());
         let working = async {
             tokio::select! {
-                () = worker.run(stop.clone()) => {}
-                () = cut.cancelled() => tracing::warn!("steps were cut; their leases will run out"),
+                _ = async { tokio::join!(worker.run(stop.clone()), inbox.run(stop.clone())) } => {}
+                () = cut.cancelled() => tracing::warn!("work was cut; its leases will run out"),
             }
         };
         let draining = async {

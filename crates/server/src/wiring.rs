@@ -3,12 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use epilogue_api::{Api, Dialects, Settings, token::SessionTokens};
+use epilogue_api::{
+    Api, Dialects, Settings,
+    dialect::dasha::sms::{Twilio, TwilioSettings},
+    token::SessionTokens,
+};
 use epilogue_core::{NodeId, SessionId, Span, StepKind};
 use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies,
     clock::{SharedClock, SystemClock},
     ids::Ids,
+    inbox::InboxWorker,
     llm::{Models, OpenAi, Scripted},
     media::MediaPlane,
     memory::EmbeddedMemory,
@@ -71,6 +76,8 @@ pub struct Assembly {
     pub api: Api,
     /// The key of whoever has the data folder.
     pub operator: OperatorKey,
+    /// Answers messages that people send.
+    pub inbox: InboxWorker,
     /// Held for as long as the server lives.
     pub lock: DataLock,
 }
@@ -94,7 +101,15 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     engine.recover(&[]).await?;
     let settings = settings(config, &operator);
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
-    Ok(Assembly { api, operator, lock })
+    let inbox = inbox(config, &api)?;
+    Ok(Assembly { api, operator, inbox, lock })
+}
+
+/// The operator chooses where Twilio is, so any address is right there.
+fn inbox(config: &Config, api: &Api) -> Result<InboxWorker, StartError> {
+    let egress = Egress::new(true).map_err(|error| StartError::Outgoing(error.into()))?;
+    let twilio = Arc::new(Twilio::new(api, egress));
+    Ok(InboxWorker::new(api.engine(), twilio, config.twilio.policy()))
 }
 
 /// Opens the store the configuration names, and brings its schema up to date.
@@ -180,6 +195,10 @@ fn settings(config: &Config, operator: &OperatorKey) -> Settings {
         history_per_minute: config.limits.history_per_minute,
         ends_per_minute: config.limits.ends_per_minute,
         disconnect_grace: Span::from_secs(config.limits.disconnect_grace_s),
+        twilio: TwilioSettings {
+            api_url: config.twilio.api_url.clone(),
+            session_ttl: Span::from_secs(config.twilio.session_ttl_s),
+        },
         operator: Some(operator.hash()),
     }
 }

@@ -11,11 +11,13 @@
 mod activity;
 mod agent;
 mod attach;
+mod carrier;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod inbox;
 mod integration;
 mod ledger;
 mod memory;
@@ -37,11 +39,16 @@ pub use agent::{
     WriteAgentOutcome,
 };
 pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
+pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
 };
 pub use error::{Error, Result};
+pub use inbox::{
+    ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
+    InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
+};
 pub use integration::{
     AddIntegrationOutcome, AddTokenOutcome, INTEGRATIONS_MAX, IntegrationStore, TOKENS_MAX,
     TokenHolder, WithTokens,
@@ -79,6 +86,8 @@ pub trait Storage:
     + ActivityStore
     + AgentStore
     + IntegrationStore
+    + CarrierStore
+    + InboxStore
     + ResultStore
     + Send
     + Sync

@@ -41,7 +41,7 @@ impl Need {
 }
 
 /// Every operation that needs a credential: method, path, and what it needs.
-pub const TABLE: [(&str, &str, Need); 22] = [
+pub const TABLE: [(&str, &str, Need); 24] = [
     ("POST", "/epilogue/v1/sessions", Need::KeyOrWidget(Role::Operate)),
     ("GET", "/epilogue/v1/sessions", Need::Key(Role::Read)),
     ("GET", "/epilogue/v1/sessions/{id}", Need::Key(Role::Read)),
@@ -52,6 +52,8 @@ pub const TABLE: [(&str, &str, Need); 22] = [
     ("GET", "/epilogue/v1/sessions/{id}/why", Need::Key(Role::Read)),
     ("GET", "/epilogue/v1/steps", Need::Key(Role::Read)),
     ("POST", "/epilogue/v1/steps/{id}/retry", Need::Key(Role::Operate)),
+    ("GET", "/epilogue/v1/inbox", Need::Key(Role::Read)),
+    ("POST", "/epilogue/v1/inbox/{id}/retry", Need::Key(Role::Operate)),
     ("GET", "/epilogue/v1/deliveries", Need::Key(Role::Read)),
     ("GET", "/epilogue/v1/deliveries/{id}", Need::Key(Role::Read)),
     ("POST", "/epilogue/v1/deliveries/{id}/resend", Need::Key(Role::Operate)),

@@ -8,6 +8,7 @@ mod cors;
 mod deliveries;
 mod document;
 mod health;
+mod inbox;
 mod input;
 pub mod keys;
 mod ledger;
@@ -66,6 +67,7 @@ pub fn profile() -> Profile {
 fn administration() -> OpenApiRouter<Api> {
     steps::routes()
         .merge(deliveries::routes())
+        .merge(inbox::routes())
         .merge(ledger::routes())
         .merge(activity::routes())
         .merge(agents::routes())

@@ -112,7 +112,7 @@ async fn a_query_that_is_not_understood_is_refused_and_says_what_would_be() {
         let detail = refused.is_problem(400, "invalid-request");
         assert!(detail.contains(hint), "{query}: {detail}");
     }
-    for list in ["steps", "deliveries", "ledger", "activity"] {
+    for list in ["steps", "deliveries", "inbox", "ledger", "activity"] {
         for query in ["cursor=broken", "limit=0", "colour=red"] {
             let refused = world.get(&format!("/{list}?{query}")).send().await;
             refused.is_problem(400, "invalid-request");

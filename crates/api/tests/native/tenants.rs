@@ -40,7 +40,7 @@ async fn tenants_do_not_meet() {
     }
     let turn = world.post(&format!("/sessions/{session}/turns")).key(OTHER);
     turn.json(json!({ "message": "Hello" })).send().await.is_problem(404, "not-found");
-    for list in ["sessions", "steps", "deliveries", "ledger", "activity"] {
+    for list in ["sessions", "steps", "deliveries", "inbox", "ledger", "activity"] {
         let seen = world.get(&format!("/{list}")).key(OTHER).send().await.body;
         assert_eq!(seen, json!({ "items": [], "next_cursor": Value::Null }), "{list}");
     }

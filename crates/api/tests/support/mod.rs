@@ -61,6 +61,10 @@ impl Default for Setup {
             history_per_minute: 100,
             ends_per_minute: 60,
             disconnect_grace: epilogue_core::Span::from_secs(15),
+            twilio: epilogue_api::dialect::dasha::sms::TwilioSettings {
+                api_url: "https://api.twilio.com".parse().expect("a URL"),
+                session_ttl: epilogue_core::Span::from_secs(3_600),
+            },
             operator: None,
         };
         Self {
@@ -77,6 +81,7 @@ impl Default for Setup {
 pub struct Fixture {
     pub clock: SimClock,
     pub engine: Engine,
+    pub api: Api,
     pub router: Router,
     pub webhooks: Arc<FakeWebhooks>,
     pub models: Arc<FakeModel>,
@@ -116,7 +121,7 @@ impl Fixture {
         let tokens = SessionTokens::new(&TOKEN_SECRET.into());
         let api = Api::new(engine.clone(), tokens, setup.settings);
         let router = epilogue_api::router(&api);
-        Self { clock, engine, router, webhooks, models, storage, folder }
+        Self { clock, engine, api, router, webhooks, models, storage, folder }
     }
 
     /// The database, for tests that break it.

@@ -240,7 +240,7 @@ impl Engine {
 }
 
 /// The endpoint of an address that a channel gives.
-fn endpoint(origin: &Origin) -> Option<EndpointKey> {
+pub(crate) fn endpoint(origin: &Origin) -> Option<EndpointKey> {
     let named = origin.channel.is_some() && !origin.address.is_null();
     named.then(|| EndpointKey::of(&origin.address))
 }

@@ -94,8 +94,8 @@ fn heard(answer: &Incoming, now: Timestamp) -> WebhookAnswer {
     }
 }
 
-/// Seconds, or a date, of which the past asks for no wait. `None`: it is neither.
-fn retry_after(text: &str, now: Timestamp) -> Option<Span> {
+/// Reads `Retry-After`: seconds, or a date, of which the past asks for no wait. `None`: it is neither.
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Span> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Span::from_secs);
     }

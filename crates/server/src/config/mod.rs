@@ -22,6 +22,7 @@ mod support;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod twilio;
 mod words;
 
 use std::{
@@ -50,6 +51,7 @@ pub use self::{
     steps::{StepConfig, StepsConfig},
     storage::{StorageConfig, StorageUrl},
     telemetry::{LogFormat, TelemetryConfig},
+    twilio::TwilioConfig,
 };
 use self::{path::KeyPath, report::Report};
 
@@ -77,6 +79,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// Long-term memory.
     pub memory: MemoryConfig,
+    /// Text messages.
+    pub twilio: TwilioConfig,
     /// Several nodes.
     pub cluster: ClusterConfig,
     /// Logs.
@@ -132,6 +136,7 @@ impl Config {
         self.steps.check(&at("steps"), report);
         self.media.check(&at("media"), report);
         self.memory.check(&at("memory"), report);
+        self.twilio.check(&at("twilio"), report);
         self.telemetry.check(&at("telemetry"), report);
         self.health.check(&at("health"), report);
         organizations::check_models(&self.models, &at("models"), report);

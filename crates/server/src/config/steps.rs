@@ -55,7 +55,7 @@ pub struct StepConfig {
 }
 
 impl StepConfig {
-    fn policy(&self) -> RetryPolicy {
+    pub(super) fn policy(&self) -> RetryPolicy {
         RetryPolicy {
             schedule: self.retry_s.iter().copied().map(Span::from_secs).collect(),
             timeout: Span::from_secs(self.timeout_s),
@@ -63,7 +63,7 @@ impl StepConfig {
         }
     }
 
-    fn check(&self, at: &KeyPath, lease_s: u64, report: &mut Report) {
+    pub(super) fn check(&self, at: &KeyPath, lease_s: u64, report: &mut Report) {
         let attempts = self.retry_s.len();
         if !ATTEMPTS.contains(&attempts) {
             let (least, most) = (ATTEMPTS.start(), ATTEMPTS.end());

@@ -42,15 +42,17 @@ pub mod sessions;
 pub mod steps;
 mod suite;
 pub mod tenants;
+pub mod texting;
 pub mod turns;
 pub mod whole_turns;
 
 mod prelude {
     //! The traits, for their methods.
     pub use crate::{
-        ActivityStore as _, AgentStore as _, ConnectionStore as _, DeliveryStore as _,
-        DirectoryStore as _, IntegrationStore as _, LedgerStore as _, MemoryStore as _,
-        ResultStore as _, SessionStore as _, StepStore as _, TurnStore as _,
+        ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
+        DeliveryStore as _, DirectoryStore as _, InboxStore as _, IntegrationStore as _,
+        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _,
+        TurnStore as _,
     };
 }
 

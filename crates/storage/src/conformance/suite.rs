@@ -233,6 +233,26 @@ macro_rules! conformance_suite {
                 a_purge_leaves_a_key_its_place_and_an_endpoint_nothing,
                 a_keyed_turn_and_an_end_leave_both_or_neither,
             }
+            texting {
+                a_carrier_is_kept_found_and_replaced_under_its_name,
+                an_organization_has_as_many_carriers_and_numbers_as_it_may,
+                a_number_is_unique_and_answered_by_one_agent,
+                a_message_is_taken_in_once,
+                messages_of_a_line_are_taken_one_at_a_time_in_order,
+                a_line_holds_as_many_as_it_may,
+                every_stage_is_on_record_and_extends_the_lease,
+                a_part_that_is_sent_after_the_end_moves_nothing,
+                what_was_said_is_forgotten_when_it_is_done_and_kept_while_it_is_parked,
+                a_lost_claim_on_a_message_writes_nothing,
+                a_late_word_about_a_message_counts_while_nobody_took_its_place,
+                messages_of_nodes_that_are_gone_are_due_at_once,
+                due_inboxes_are_read_in_their_order,
+                a_parked_message_is_resumed_at_the_end_of_its_line,
+                messages_are_listed_the_latest_first,
+                anothers_carriers_and_messages_cannot_be_touched,
+                of_many_deliveries_of_one_message_one_is_new,
+                no_message_is_claimed_twice_under_live_leases,
+            }
             histories {
                 the_store_does_what_the_model_does,
             }
@@ -265,7 +285,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 21] = [
+    const FILES: [&str; 22] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -285,6 +305,7 @@ mod tests {
         include_str!("sessions.rs"),
         include_str!("steps.rs"),
         include_str!("tenants.rs"),
+        include_str!("texting.rs"),
         include_str!("turns.rs"),
         include_str!("whole_turns.rs"),
     ];

@@ -20,6 +20,7 @@ mod payload;
 mod query;
 mod results;
 mod show;
+pub mod sms;
 mod socket;
 mod view;
 mod webhook_test;
@@ -95,6 +96,7 @@ pub fn router(api: &Api) -> Router {
         .merge(agents::routes())
         .merge(integrations::routes(api))
         .merge(records())
+        .merge(sms::routes())
         .merge(socket::routes())
         .route("/api/v1/text-chat/completion", post(completion::complete))
         .route("/api/v1/{*rest}", any(error::no_such_path))

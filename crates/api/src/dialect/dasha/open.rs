@@ -133,7 +133,8 @@ pub(crate) async fn open_session(
     api.engine().open(request(org, id, draft)).await
 }
 
-fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
+/// The session that a draft says.
+pub(super) fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
     let address = if draft.external_id.is_empty() { Value::Null } else { draft.external_id.into() };
     OpenSession {
         org: org.clone(),

@@ -19,19 +19,23 @@ use epilogue_core::{
     ledger::Account,
     session::AgentVersion,
     step::Attempt,
+    texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
 };
 use epilogue_storage::{
     ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
-    AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult, AttachOutcome,
-    AttachRequest, BeginTurnOutcome, BeginTurnRequest, ClaimRequest, ClaimedStep, CommitStats,
-    ConnectionStore, Credential, DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter,
-    DeliveryStore, DetachOutcome, DirectoryStore, DueLane, DueSession, EndReceipt, Episode,
-    FinishTurnOutcome, FinishTurnRequest, Hits, IntegrationStore, KeyHash, LedgerRow, LedgerStore,
-    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig,
-    Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets,
-    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, RetryOutcome, SessionCensus,
-    SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter,
-    StepStore, Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
+    AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult,
+    AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
+    ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
+    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
+    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
+    Organization, OrganizationConfig, Page, PageRequest, Progress, PutCarrierOutcome,
+    ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets,
+    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome,
+    SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest,
+    StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -196,6 +200,29 @@ scheduled!(IntegrationStore {
     fn remove_token(org: &OrgId, token: (&str, &str), by: Option<String>, now: Timestamp) -> bool;
     fn token_holder(hash: &KeyHash) -> Option<TokenHolder>;
     fn token_used(hash: &KeyHash, now: Timestamp) -> ();
+});
+
+scheduled!(CarrierStore {
+    fn put_carrier(org: &OrgId, carrier: CarrierAccount, by: Option<String>, now: Timestamp) -> PutCarrierOutcome;
+    fn carrier(org: &OrgId, id: &str) -> Option<CarrierAccount>;
+    fn carrier_holder(id: &str) -> Option<(OrgId, CarrierAccount)>;
+    fn add_number(org: &OrgId, number: PhoneNumber, by: Option<String>, now: Timestamp) -> AddNumberOutcome;
+    fn link_number(org: &OrgId, id: &str, agent: Option<AgentId>, by: Option<String>, now: Timestamp) -> Option<PhoneNumber>;
+    fn numbers(org: &OrgId) -> Vec<PhoneNumber>;
+    fn number(org: &OrgId, number: &str) -> Option<PhoneNumber>;
+});
+
+scheduled!(InboxStore {
+    fn receive(org: &OrgId, inbound: Inbound, now: Timestamp) -> ReceiveOutcome;
+    fn due_inboxes(now: Timestamp, after: Option<&DueInbox>, limit: u32) -> Vec<DueInbox>;
+    fn next_due_inbound() -> Option<Timestamp>;
+    fn claim_inbound(request: ClaimInbound, now: Timestamp) -> Vec<InboundMessage>;
+    fn advance_inbound(claim: &InboundClaim, progress: Progress, lease_until: Timestamp, now: Timestamp) -> InboundOutcome;
+    fn settle_inbound(claim: &InboundClaim, report: InboundReport, now: Timestamp) -> InboundOutcome;
+    fn resume_inbound(org: &OrgId, id: &InboundId, by: Option<String>, now: Timestamp) -> ResumeOutcome;
+    fn release_inbox(alive: &[NodeId], now: Timestamp) -> u64;
+    fn list_inbound(org: &OrgId, state: Option<&str>, page: &PageRequest) -> Page<InboundMessage>;
+    fn inbox_census() -> InboxCensus;
 });
 
 scheduled!(ResultStore {

@@ -6,6 +6,7 @@ mod secrets;
 mod slow_clients;
 mod start;
 mod stop;
+mod texts;
 mod webhooks;
 
 use serde_json::{Value, json};
