@@ -9,6 +9,7 @@ mod gone;
 pub mod native;
 mod rate;
 mod seal;
+mod seat;
 mod state;
 pub mod token;
 mod wording;
@@ -16,6 +17,7 @@ mod wording;
 use axum::Router;
 
 pub use gone::CallerGone;
+pub use seat::Seat;
 pub use state::{Api, Settings};
 pub use wording::Dialects;
 

@@ -26,6 +26,8 @@ pub struct Settings {
     pub history_per_minute: u32,
     /// How often a session may be ended, per minute; 0 for no limit.
     pub ends_per_minute: u32,
+    /// How long a session that lives by a socket waits for its client to come back.
+    pub disconnect_grace: Span,
     /// Text messages through Twilio.
     pub twilio: TwilioSettings,
     /// The key of whoever has the data folder, good for every organization.

@@ -32,6 +32,7 @@ fn session() -> Session {
         agent: AgentVersion { id: "a".into(), version: 1 },
         channel: None,
         endpoint: None,
+        connection: None,
         person: crate::person::Person::new("ann"),
         profile: Profile {
             idle_timeout: None,

@@ -67,6 +67,10 @@ text_id! {
     NodeId
 }
 text_id! {
+    /// One connection that a session lives by. A client that comes back has another.
+    ConnectionId
+}
+text_id! {
     /// One fact told to a webhook. The same on every attempt, restart, node and replay.
     EventId
 }

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod connection;
 pub mod endpoint;
 pub mod event;
 pub mod finalization;
@@ -27,8 +28,9 @@ pub mod usage;
 pub mod variables;
 
 pub use agent::Agent;
+pub use connection::Connection;
 pub use endpoint::EndpointKey;
-pub use id::{AgentId, Dialect, EventId, KeyId, NodeId, OrgId, SessionId, StepId};
+pub use id::{AgentId, ConnectionId, Dialect, EventId, KeyId, NodeId, OrgId, SessionId, StepId};
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};
 pub use person::{MemoryScope, Person};

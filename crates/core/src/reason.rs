@@ -140,14 +140,20 @@ pub enum DeadlineKind {
     Idle,
     /// The session has lasted as long as it may.
     MaxDuration,
+    /// The connection it lived by was lost, and nobody came back in time.
+    Disconnected,
 }
 
 impl DeadlineKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Idle, Self::MaxDuration, Self::Disconnected];
+
     /// The reason an end by this deadline has.
     pub const fn reason(self) -> EndReason {
         match self {
             Self::Idle => EndReason::Idle,
             Self::MaxDuration => EndReason::MaxDuration,
+            Self::Disconnected => EndReason::Disconnected,
         }
     }
 }

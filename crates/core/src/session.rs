@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    connection::Connection,
     endpoint::EndpointKey,
     id::{AgentId, Dialect, NodeId, OrgId, SessionId},
     money::MicroCredits,
@@ -33,6 +34,8 @@ pub struct Session {
     pub channel: Option<String>,
     /// The endpoint it belongs to. No two live sessions of one dialect and channel share one.
     pub endpoint: Option<EndpointKey>,
+    /// The connection it lives by, if it lives by one.
+    pub connection: Option<Connection>,
     /// The person, if the client said who.
     pub person: Option<Person>,
     /// The rules it lives by.
@@ -213,11 +216,19 @@ impl Session {
         } else {
             self.last_activity
         };
-        let held_until = match &self.state {
-            SessionState::Active { turn: Some(turn) } => turn.lease_until,
-            _ => active,
-        };
-        Some((active + timeout).max(held_until))
+        Some(self.held_by_turn(active + timeout))
+    }
+
+    /// When the session is given up because nobody came back to it. A turn in flight holds that, too:
+    /// it is carried through for whoever returns.
+    fn connection_deadline(&self) -> Option<Timestamp> {
+        let given_up_at = self.connection.as_ref().and_then(Connection::given_up_at)?;
+        Some(self.held_by_turn(given_up_at))
+    }
+
+    /// A deadline, put off for as long as the node of a turn in flight is believed.
+    fn held_by_turn(&self, at: Timestamp) -> Timestamp {
+        self.turn_in_flight().map_or(at, |turn| at.max(turn.lease_until))
     }
 
     /// The deadline that comes first. `None` if it has ended, or never ends by itself.
@@ -230,7 +241,9 @@ impl Session {
             kind: DeadlineKind::MaxDuration,
             at: self.opened_at + longest,
         });
-        idle.into_iter().chain(longest).min_by_key(|deadline| deadline.at)
+        let alone = self.connection_deadline();
+        let alone = alone.map(|at| Deadline { kind: DeadlineKind::Disconnected, at });
+        idle.into_iter().chain(longest).chain(alone).min_by_key(|deadline| deadline.at)
     }
 
     /// From when on the timer ends it, unless something happens before.
@@ -325,4 +338,4 @@ impl Session {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(crate) mod tests;

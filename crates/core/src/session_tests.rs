@@ -17,6 +17,7 @@ pub(crate) fn session() -> Session {
         agent: AgentVersion { id: "agent".into(), version: 1 },
         channel: None,
         endpoint: None,
+        connection: None,
         person: Person::new("ann"),
         profile: Profile {
             idle_timeout: Some(IDLE),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use epilogue_core::{Agent, NodeId, OrgId, SessionId, Timestamp, session::AgentVersion};
 use epilogue_storage::Storage;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use crate::{
     Error, Limits, Result, StepPolicies,
@@ -14,7 +17,7 @@ use crate::{
     media::MediaPlane,
     memory::Memory,
     metrics::Metrics,
-    session::{sweep::Alarm, turns::Turns},
+    session::{sweep::Alarm, turns::Turns, watch::Watches},
     tool::Toolbox,
     webhook::WebhookSender,
     wording::Wording,
@@ -58,6 +61,8 @@ pub(crate) struct Inner {
     pub parts: Parts,
     pub metrics: Metrics,
     pub turns: Turns,
+    /// Who is hinted when something happens to a session.
+    pub watches: Watches,
     /// Wakes the sweeper when something is due earlier than it thinks.
     pub alarm: Alarm,
     /// Wakes the worker when there are new steps.
@@ -77,6 +82,7 @@ impl Engine {
             parts,
             metrics: Metrics::new(),
             turns: Turns::default(),
+            watches: Watches::default(),
             alarm: Alarm::default(),
             new_steps: tokio::sync::Notify::new(),
             new_messages: tokio::sync::Notify::new(),
@@ -121,15 +127,23 @@ impl Engine {
         &*self.inner.parts.storage
     }
 
-    /// Takes over from processes that are gone: turns they ran are abandoned, steps and
-    /// messages they had claimed are due again. To be called before anything runs, and harmless to repeat.
+    /// Takes over from processes that are gone: turns they ran are abandoned, sessions that lived by
+    /// their connections are let go, steps and messages they had claimed are due again. To be called
+    /// before anything runs, and harmless to repeat.
     pub async fn recover(&self, alive: &[NodeId]) -> Result<()> {
         let now = self.now();
         let turns = self.store().abandon_turns(alive, now).await?;
+        let connections = self.store().lose_connections(alive, now).await?;
         let steps = self.store().release_leases(alive, now).await?;
         let messages = self.store().release_inbox(alive, now).await?;
-        if turns + steps + messages > 0 {
-            tracing::info!(turns, steps, messages, "took over from a process that is gone");
+        if turns + connections + steps + messages > 0 {
+            tracing::info!(
+                turns,
+                connections,
+                steps,
+                messages,
+                "took over from a process that is gone"
+            );
         }
         Ok(())
     }
@@ -153,7 +167,17 @@ impl Engine {
         self.inner.draining.is_cancelled()
     }
 
-    /// Waits until the turns and ends that run are through.
+    /// Ready when nothing new is taken any more.
+    pub async fn drain_begins(&self) {
+        self.inner.draining.cancelled().await;
+    }
+
+    /// Something that runs on its own and that a drain waits for, until it is dropped.
+    pub fn at_work(&self) -> TaskTrackerToken {
+        self.inner.tasks.token()
+    }
+
+    /// Waits until the turns and ends that run are through, and whatever else is at work.
     pub async fn drained(&self) {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

@@ -4,7 +4,7 @@ use epilogue_core::{
     OrgId, Session, SessionId, SessionState, Span, Timestamp,
     event::Activity,
     finalization::{self, Planned},
-    reason::Deadline,
+    reason::{Deadline, DeadlineKind},
 };
 use epilogue_storage::{PageRequest, SessionName};
 
@@ -106,11 +106,20 @@ fn sentence(session: &Session, now: Timestamp) -> String {
             deadline.at,
             deadline.kind.reason().as_str()
         ),
+        (SessionState::Active { turn: None }, None) if session.connection.is_some() => {
+            "It is open for as long as its connection stands.".to_owned()
+        }
         (SessionState::Active { turn: None }, None) => {
             "It is open and never ends by itself.".to_owned()
         }
         (SessionState::Finalizing(ended) | SessionState::Final { ended, .. }, _) => {
             let why = match ended.deadline {
+                Some(Deadline { kind: DeadlineKind::Disconnected, at }) => format!(
+                    ": its connection was lost{}, nobody came back to it until {at}, and it was \
+                     ended {} ms after that",
+                    since(session),
+                    ended.at.since(at).as_millis()
+                ),
                 Some(deadline) => format!(
                     ": its last activity was at {}, so its deadline was {}, and it was ended {} ms \
                      after that",
@@ -128,4 +137,10 @@ fn sentence(session: &Session, now: Timestamp) -> String {
             )
         }
     }
+}
+
+/// Since when a session was without its connection.
+fn since(session: &Session) -> String {
+    let lost_at = session.connection.as_ref().and_then(|connection| connection.lost_at);
+    lost_at.map_or_else(String::new, |lost_at| format!(" at {lost_at}"))
 }

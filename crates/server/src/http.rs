@@ -7,6 +7,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use epilogue_api::Seat;
 use epilogue_core::Span;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -47,7 +48,8 @@ impl From<&LimitsConfig> for HttpLimits {
 /// Serves until `stop`; from then on takes no new connections and lets requests in flight finish;
 /// from `cut` on drops what is left. Returns when no connection is open any more.
 ///
-/// Handlers find the caller's address as `ConnectInfo<SocketAddr>` in the request's extensions.
+/// Handlers find the caller's address as `ConnectInfo<SocketAddr>` in the request's extensions, and the
+/// connection's seat as [`Seat`]: a request that becomes a socket keeps it, so that sockets count.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -69,9 +71,9 @@ pub async fn serve(
             is_full = false;
             let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
             let tasks = connections.clone();
+            let seat = Seat::new(seat);
             connections.spawn(async move {
-                connection::serve(stream, peer, router, limits, tasks, stop, cut).await;
-                drop(seat);
+                connection::serve(stream, (peer, seat), router, limits, tasks, stop, cut).await;
             });
             continue;
         }

@@ -194,6 +194,7 @@ fn settings(config: &Config, operator: &OperatorKey) -> Settings {
         messages_per_minute: config.limits.messages_per_minute,
         history_per_minute: config.limits.history_per_minute,
         ends_per_minute: config.limits.ends_per_minute,
+        disconnect_grace: Span::from_secs(config.limits.disconnect_grace_s),
         twilio: TwilioSettings {
             api_url: config.twilio.api_url.clone(),
             session_ttl: Span::from_secs(config.twilio.session_ttl_s),

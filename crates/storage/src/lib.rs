@@ -10,6 +10,7 @@
 
 mod activity;
 mod agent;
+mod attach;
 mod carrier;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -37,6 +38,7 @@ pub use agent::{
     AGENTS_MAX, AgentChange, AgentRecord, AgentStore, AgentWrite, DeleteAgentOutcome,
     WriteAgentOutcome,
 };
+pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
@@ -75,6 +77,7 @@ pub use turn::{
 pub trait Storage:
     SessionStore
     + TurnStore
+    + ConnectionStore
     + StepStore
     + DeliveryStore
     + LedgerStore

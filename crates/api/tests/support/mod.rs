@@ -60,6 +60,7 @@ impl Default for Setup {
             body_timeout: epilogue_core::Span::from_secs(30),
             history_per_minute: 100,
             ends_per_minute: 60,
+            disconnect_grace: epilogue_core::Span::from_secs(15),
             twilio: epilogue_api::dialect::dasha::sms::TwilioSettings {
                 api_url: "https://api.twilio.com".parse().expect("a URL"),
                 session_ttl: epilogue_core::Span::from_secs(3_600),

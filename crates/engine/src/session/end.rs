@@ -88,6 +88,7 @@ impl Engine {
         if matches!(session.state, SessionState::Finalizing(_)) {
             self.inner.new_steps.notify_one();
         }
+        self.inner.watches.hint(&(session.org.clone(), session.id));
         self.inner.metrics.session_ended(&session.dialect, ended);
         tracing::info!(
             org = %session.org, session = %session.id, reason = ended.reason.as_str(),

@@ -1,5 +1,6 @@
 //! The use cases of a session's life, one per file.
 
+pub mod attach;
 pub mod end;
 pub mod open;
 mod prompt;
@@ -8,13 +9,16 @@ pub mod turn;
 mod turn_record;
 mod turn_run;
 pub(crate) mod turns;
+pub mod watch;
 pub mod whole_turn;
 
 pub use self::{
+    attach::{Attached, Attachment},
     open::{OpenError, OpenSession, Opened, Origin},
     turn::{
         TurnError, TurnEvent, TurnExtras, TurnFailure, TurnRecord, TurnRequest, TurnStream,
         TurnUsage, WhenBusy,
     },
-    whole_turn::WholeTurnError,
+    watch::Watch,
+    whole_turn::{TurnNews, WholeTurnError},
 };

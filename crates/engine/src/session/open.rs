@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent, AgentId, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile, Role, Session,
-    SessionId, SessionState, Usage,
+    Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile, Role,
+    Session, SessionId, SessionState, Usage,
     agent::AgentKind,
     message::NewMessage,
     session::{AgentVersion, Context},
@@ -52,6 +52,8 @@ pub struct Origin {
     pub bag: Map<String, Value>,
     /// Prompt variables that are the server's to say.
     pub reserved: BTreeMap<String, String>,
+    /// The connection it lives by, from [`Engine::new_connection`].
+    pub connection: Option<Connection>,
 }
 
 /// A session that is open.
@@ -213,6 +215,7 @@ impl Engine {
             agent: agent_version,
             endpoint: endpoint(&request.origin),
             channel: request.origin.channel,
+            connection: request.origin.connection,
             person: request.person,
             profile: request.profile.for_agent(agent),
             context: Context {

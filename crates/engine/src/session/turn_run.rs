@@ -250,7 +250,10 @@ impl TurnRun {
 
     fn tools(&self) -> Vec<ToolDefinition> {
         let mut tools = Toolbox::definitions(&self.agent.tools);
-        tools.extend(self.extras.tools.iter().map(|tool| tool.definition.clone()));
+        // The agent's own tool comes before a client's of the same name.
+        let own = |name: &str| self.agent.tools.iter().any(|tool| tool.name == name);
+        let of_client = self.extras.tools.iter().map(|tool| &tool.definition);
+        tools.extend(of_client.filter(|tool| !own(&tool.name)).cloned());
         if self.agent.may_finish {
             tools.push(ToolDefinition {
                 name: self.session.profile.turns.finish_tool.as_str().to_owned(),

@@ -10,6 +10,8 @@ use super::{path::KeyPath, report::Report};
 const SECONDS: RangeInclusive<u64> = 1..=86_400;
 /// How long a turn in flight may take to settle, in milliseconds.
 const SETTLE_MS: RangeInclusive<u64> = 0..=60_000;
+/// How long a session waits for its client to come back, in seconds.
+const GRACE_SECONDS: RangeInclusive<u64> = 0..=86_400;
 /// Rounds of tools within one turn.
 const TOOL_ROUNDS: RangeInclusive<u32> = 1..=100;
 /// Turns that may wait for one session.
@@ -43,6 +45,8 @@ pub struct LimitsConfig {
     pub turns_waiting_max: u32,
     /// Milliseconds an end gives the turn in flight to settle.
     pub turn_settle_ms: u64,
+    /// Seconds a session waits for its client to come back to it.
+    pub disconnect_grace_s: u64,
     /// Bytes of a request's body.
     pub body_bytes_max: u64,
     /// Connections at once.
@@ -67,6 +71,7 @@ impl LimitsConfig {
             report.within(at.key(key), &value, &SECONDS);
         }
         report.within(at.key("turn_settle_ms"), &self.turn_settle_ms, &SETTLE_MS);
+        report.within(at.key("disconnect_grace_s"), &self.disconnect_grace_s, &GRACE_SECONDS);
         report.within(at.key("tool_rounds_max"), &self.tool_rounds_max, &TOOL_ROUNDS);
         report.within(at.key("turns_waiting_max"), &self.turns_waiting_max, &TURNS_WAITING);
         report.within(at.key("body_bytes_max"), &self.body_bytes_max, &BODY_BYTES);

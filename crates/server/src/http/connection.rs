@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use epilogue_api::CallerGone;
+use epilogue_api::{CallerGone, Seat};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -43,7 +43,7 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
 /// tasks of their own, so that a caller that hangs up takes nothing down with it.
 pub(super) async fn serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, seat): (SocketAddr, Seat),
     router: Router,
     limits: HttpLimits,
     tasks: TaskTracker,
@@ -57,11 +57,13 @@ pub(super) async fn serve(
             has_spoken.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(seat.clone());
             handle(request, router.clone(), &tasks, cut.clone())
         })
     };
     let protocol = protocol(limits);
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(protocol.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // The protocol's own timeout begins once it knows which one it speaks. Until the first
     // request is there, this one counts.
     let mut silence = pin!(timeout(limits.header_timeout.into(), std::future::pending::<()>()));

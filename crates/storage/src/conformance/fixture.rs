@@ -214,6 +214,7 @@ impl<S: Storage> World<S> {
             agent: self.version.clone(),
             channel: None,
             endpoint: None,
+            connection: None,
             person: Person::new("ann@example.com"),
             profile: profile(),
             context: Context {

@@ -20,6 +20,7 @@ use crate::Storage;
 
 pub mod audit;
 pub mod companions;
+pub mod connections;
 pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
@@ -48,9 +49,10 @@ pub mod whole_turns;
 mod prelude {
     //! The traits, for their methods.
     pub use crate::{
-        ActivityStore as _, AgentStore as _, CarrierStore as _, DeliveryStore as _,
-        DirectoryStore as _, InboxStore as _, IntegrationStore as _, LedgerStore as _,
-        MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _, TurnStore as _,
+        ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
+        DeliveryStore as _, DirectoryStore as _, InboxStore as _, IntegrationStore as _,
+        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _,
+        TurnStore as _,
     };
 }
 

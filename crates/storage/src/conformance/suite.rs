@@ -98,6 +98,18 @@ macro_rules! conformance_suite {
                 a_batch_of_due_sessions_holds_no_more_than_its_limit,
                 a_batch_of_due_sessions_is_filled_by_whoever_has_them,
             }
+            connections {
+                a_session_is_found_with_its_connection,
+                a_session_that_was_let_go_ends_after_its_grace,
+                a_session_without_another_deadline_is_due_too,
+                a_session_is_taken_up_again_by_its_holder_alone,
+                a_connection_that_was_replaced_lets_nothing_go,
+                a_session_that_ended_is_neither_taken_up_nor_let_go,
+                connections_go_with_their_nodes,
+                a_turn_in_flight_is_waited_for_and_then_the_session_is_due,
+                a_session_is_taken_up_before_it_is_given_up_or_not_at_all,
+                of_two_connections_one_has_the_session,
+            }
             steps {
                 a_done_step_is_on_record,
                 a_skipped_step_keeps_its_reason,
@@ -274,9 +286,10 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 21] = [
+    const FILES: [&str; 22] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
+        include_str!("connections.rs"),
         include_str!("deadlines.rs"),
         include_str!("deliveries.rs"),
         include_str!("directory.rs"),

@@ -4,6 +4,7 @@ mod activity;
 mod activity_search;
 mod agent_write;
 mod agents;
+mod attach;
 mod carrier;
 mod conditions;
 mod connection;

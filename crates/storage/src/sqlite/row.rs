@@ -1,8 +1,8 @@
 //! Rows to values. Columns are read by their place in the lists below, which each query selects.
 
 use epilogue_core::{
-    EndReason, EndpointKey, Message, MicroCredits, Person, Role, Session, SessionId, SessionState,
-    Timestamp, Usage,
+    Connection, EndReason, EndpointKey, Message, MicroCredits, Person, Role, Session, SessionId,
+    SessionState, Span, Timestamp, Usage,
     message::NewMessage,
     reason::{Deadline, DeadlineKind},
     session::{AgentVersion, Ended, TurnInFlight},
@@ -17,7 +17,8 @@ macro_rules! session_columns {
          context, opened_at, last_activity, last_seen, user_messages, total_messages, \
          input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages, \
          turns, state, turn_number, turn_node, turn_until, ended_at, reason, deadline_kind, \
-         deadline_at, cost, finalized_at, channel, endpoint"
+         deadline_at, cost, finalized_at, channel, endpoint, connection_id, connection_holder, \
+         connection_node, connection_grace, connection_lost_at"
     };
 }
 pub(super) const SESSION: &str = session_columns!();
@@ -95,6 +96,7 @@ pub(super) fn session(row: &Row<'_>) -> Read<Session> {
         agent: AgentVersion { id: text(row, 4)?, version: row.get(5)? },
         channel: row.get(32)?,
         endpoint: row.get::<_, Option<String>>(33)?.map(EndpointKey::stored),
+        connection: connection(row)?,
         // Normalised when it was written, and unchanged by being normalised again.
         person: row.get::<_, Option<String>>(6)?.and_then(|person| Person::new(&person)),
         profile: json(row, 7)?,
@@ -132,6 +134,19 @@ fn turn(row: &Row<'_>) -> Read<Option<TurnInFlight>> {
     Ok(Some(TurnInFlight { number, node: text(row, 24)?, lease_until: time(row, 25)? }))
 }
 
+fn connection(row: &Row<'_>) -> Read<Option<Connection>> {
+    if row.get_ref(34)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    Ok(Some(Connection {
+        id: text(row, 34)?,
+        holder: row.get(35)?,
+        node: text(row, 36)?,
+        grace: Span::from_millis(row.get(37)?),
+        lost_at: time_opt(row, 38)?,
+    }))
+}
+
 fn ended(row: &Row<'_>) -> Read<Ended> {
     let deadline = match row.get_ref(28)? {
         rusqlite::types::ValueRef::Null => None,
@@ -146,9 +161,7 @@ fn ended(row: &Row<'_>) -> Read<Ended> {
 }
 
 fn deadline_kind(word: &str) -> Option<DeadlineKind> {
-    [DeadlineKind::Idle, DeadlineKind::MaxDuration]
-        .into_iter()
-        .find(|kind| kind.reason().as_str() == word)
+    DeadlineKind::ALL.into_iter().find(|kind| kind.reason().as_str() == word)
 }
 
 /// A row of [`MESSAGE`].

@@ -135,9 +135,10 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
                 (org_id, session_id, dialect, dialect_id, agent_id, agent_version, person, profile,
                  context, opened_at, last_activity, last_seen, user_messages, total_messages,
                  input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
-                 turns, state, due_at, channel, endpoint)
+                 turns, state, due_at, channel, endpoint, connection_id, connection_holder,
+                 connection_node, connection_grace)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24)
+                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -165,6 +166,10 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
             session.due_at().map(Timestamp::as_millis),
             session.channel,
             session.endpoint.as_ref().map(EndpointKey::as_str),
+            session.connection.as_ref().map(|connection| connection.id.as_str()),
+            session.connection.as_ref().map(|connection| &connection.holder),
+            session.connection.as_ref().map(|connection| connection.node.as_str()),
+            session.connection.as_ref().map(|connection| connection.grace.as_millis()),
         ])?;
     Ok(added > 0)
 }
@@ -196,7 +201,11 @@ fn end(
     Ok(Some(EndReceipt { session, outcome }))
 }
 
-fn correct_due(db: &Connection, session: &Session, due_at: Option<Timestamp>) -> Result<()> {
+pub(super) fn correct_due(
+    db: &Connection,
+    session: &Session,
+    due_at: Option<Timestamp>,
+) -> Result<()> {
     db.prepare_cached("UPDATE sessions SET due_at = ?3 WHERE org_id = ?1 AND session_id = ?2")?
         .execute(params![
             session.org.as_str(),

@@ -115,6 +115,21 @@ impl Problem {
         problem.retry_after(rate.retry_after())
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What it says.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What it says first about a part of the request.
+    pub fn first_error(&self) -> Option<&str> {
+        self.0.errors.values().flatten().next().map(String::as_str)
+    }
+
     /// A fault of ours. The cause is logged, and the answer is always the same.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");

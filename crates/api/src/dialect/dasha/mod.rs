@@ -21,6 +21,7 @@ mod query;
 mod results;
 mod show;
 pub mod sms;
+mod socket;
 mod view;
 mod webhook_test;
 mod wire;
@@ -96,6 +97,7 @@ pub fn router(api: &Api) -> Router {
         .merge(integrations::routes(api))
         .merge(records())
         .merge(sms::routes())
+        .merge(socket::routes())
         .route("/api/v1/text-chat/completion", post(completion::complete))
         .route("/api/v1/{*rest}", any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)

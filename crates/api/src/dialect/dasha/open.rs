@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use epilogue_core::{OrgId, Session, SessionId, Span, agent::AgentKind};
+use epilogue_core::{Connection, OrgId, Session, SessionId, Span, agent::AgentKind};
 use epilogue_engine::session::{OpenError, OpenSession, Opened, Origin};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -61,6 +61,10 @@ pub(crate) struct Draft {
     pub ttl: Option<Span>,
     /// The bag of prompt variables.
     pub bag: Map<String, Value>,
+    /// The connection it lives by, if it lives by one.
+    pub connection: Option<Connection>,
+    /// What else there is to know about where it comes from, for whoever runs the server.
+    pub metadata: Value,
 }
 
 /// Opens a session, or finds the live one of its endpoint.
@@ -100,7 +104,7 @@ fn check(body: OpenBody) -> Result<Draft, Problem> {
     limits::object("external_id", &external_id, EXTERNAL_ID_BYTES_MAX)?;
     let bag = body.additional_data.unwrap_or_default();
     limits::object("additional_data", &bag, BAG_BYTES_MAX)?;
-    Ok(Draft { agent, channel: Some(channel), external_id, ttl, bag })
+    Ok(Draft { agent, channel: Some(channel), external_id, ttl, bag, ..Draft::default() })
 }
 
 fn check_channel(channel: &str) -> Result<(), Problem> {
@@ -141,13 +145,14 @@ pub(super) fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
         kind: AgentKind::Text,
         profile: profile(draft.ttl),
         person: None,
-        metadata: Value::Null,
+        metadata: draft.metadata,
         variables: BTreeMap::new(),
         origin: Origin {
             reserved: reserved(draft.channel.as_deref().unwrap_or(WEB), &address),
             channel: draft.channel,
             address,
             bag: draft.bag,
+            connection: draft.connection,
         },
     }
 }

@@ -68,10 +68,10 @@ pub(crate) const fn final_reason(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Idle => "ttl",
         EndReason::Failed => "error",
-        EndReason::UserEnd
-        | EndReason::AgentFinish
+        // A socket that is closed and does not come back is its user's end; the operator sees more.
+        EndReason::UserEnd | EndReason::Disconnected => EndReason::UserEnd.as_str(),
+        EndReason::AgentFinish
         | EndReason::MaxDuration
-        | EndReason::Disconnected
         | EndReason::Operator
         | EndReason::CreditsExhausted => reason.as_str(),
     }

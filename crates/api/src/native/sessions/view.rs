@@ -37,7 +37,7 @@ pub struct AgentRef {
 /// The point after which a session is over by itself.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadlineView {
-    /// `idle` or `max_duration`: the reason of an end by it.
+    /// `idle`, `max_duration` or `disconnected`: the reason of an end by it.
     #[schema(example = "idle")]
     pub kind: &'static str,
     /// When (RFC 3339, UTC).

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Agent, AgentId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits, NodeId, OrgId,
-    SessionId, Step, StepId, Timestamp,
+    Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
+    NodeId, OrgId, SessionId, Step, StepId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
@@ -24,17 +24,18 @@ use epilogue_core::{
 use epilogue_storage::{
     ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
     AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult,
-    BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound, ClaimRequest, ClaimedStep,
-    CommitStats, Credential, DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter,
-    DeliveryStore, DirectoryStore, DueInbox, DueLane, DueSession, EndReceipt, Episode,
-    FinishTurnOutcome, FinishTurnRequest, Hits, InboundClaim, InboundOutcome, InboundReport,
-    InboxCensus, InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, MemoryStore,
-    Mismatch, OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page,
-    PageRequest, Progress, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
-    Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
+    AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
+    ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
+    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
+    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
+    Organization, OrganizationConfig, Page, PageRequest, Progress, PutCarrierOutcome,
+    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
+    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
+    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
+    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -122,6 +123,12 @@ scheduled!(TurnStore {
     fn begin_turn(request: BeginTurnRequest, now: Timestamp) -> BeginTurnOutcome;
     fn finish_turn(request: FinishTurnRequest, now: Timestamp) -> FinishTurnOutcome;
     fn abandon_turns(alive: &[NodeId], now: Timestamp) -> u64;
+});
+
+scheduled!(ConnectionStore {
+    fn attach(org: &OrgId, id: SessionId, request: AttachRequest) -> AttachOutcome;
+    fn detach(org: &OrgId, id: SessionId, connection: &ConnectionId, now: Timestamp) -> DetachOutcome;
+    fn lose_connections(alive: &[NodeId], now: Timestamp) -> u64;
 });
 
 scheduled!(StepStore {

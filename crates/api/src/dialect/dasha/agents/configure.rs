@@ -164,14 +164,19 @@ fn tools(part: Part<'_>) -> Result<Vec<ToolSpec>, Problem> {
     Ok(tools)
 }
 
+/// Whether a tool may be called that.
+pub(in super::super) fn is_tool_name(name: &str) -> bool {
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    first && rest && name.len() <= WORD_CHARS_MAX
+}
+
 /// A tool. `None`: it is run by somebody else, for it has no webhook.
 fn tool(part: Part<'_>) -> Result<Option<ToolSpec>, Problem> {
     part.object()?;
     let name = part.member("name", |part| {
         let name = part.name(1, WORD_CHARS_MAX)?;
-        let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !(first && rest) {
+        if !is_tool_name(&name) {
             return Err(part.wrong("must be letters, digits and underscores, not a digit first"));
         }
         Ok(name)

@@ -1,6 +1,6 @@
 //! A1 to A7: agents, each with the document it was written with.
 
-mod configure;
+pub(super) mod configure;
 mod document;
 pub(super) mod hook;
 pub(super) mod read;

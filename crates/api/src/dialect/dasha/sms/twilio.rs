@@ -138,7 +138,7 @@ impl Carrier for Twilio {
             channel: Some(TWILIO_SMS.to_owned()),
             external_id: Map::from_iter(address),
             ttl: Some(self.api.settings().twilio.session_ttl),
-            bag: Map::new(),
+            ..Draft::default()
         };
         open::request(&message.org, id, draft)
     }
