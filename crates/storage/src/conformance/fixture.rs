@@ -283,6 +283,7 @@ impl<S: Storage> World<S> {
             activity: Vec::new(),
             key: None,
             then_end: None,
+            by: None,
         }
     }
 

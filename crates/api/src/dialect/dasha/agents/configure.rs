@@ -8,6 +8,7 @@ use epilogue_core::{
         TOOL_RETRIES_MAX, ToolMethod, ToolSpec,
     },
     analysis::{Form, Label, LabelKind},
+    profile::FinishTool,
 };
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -173,6 +174,9 @@ fn tool(part: Part<'_>) -> Result<Option<ToolSpec>, Problem> {
         let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !(first && rest) {
             return Err(part.wrong("must be letters, digits and underscores, not a digit first"));
+        }
+        if FinishTool::FinishTheConversation.understood().contains(&name.as_str()) {
+            return Err(part.wrong("is the name of the tool that ends the conversation"));
         }
         Ok(name)
     })?;
