@@ -425,4 +425,8 @@ fn tenants_may_name_listed_models_and_a_list_names_no_other() {
     assert!(config.models.contains_key("house"));
     assert!(complaint(&listed("listed")).contains("models.house"));
     assert!(complaint(&listed("openai")).contains("models.house.base_url"));
+    let priced =
+        |price: &str| format!("{}price = {{ per_minute = \"{price}\" }}\n", listed("scripted"));
+    assert!(!load(&priced("0.1")).expect("a price").models["house"].price.is_free());
+    assert!(complaint(&priced("-0.1")).contains("models.house.price.per_minute"));
 }

@@ -355,7 +355,7 @@ pub async fn the_end_within_a_turn_says_who_asked_for_it(backend: &impl Backend)
     };
     world.store.finish_turn(last, at(10)).await?;
     let page = crate::PageRequest::first(10);
-    let log = world.store.activity(&world.org, Some(session.id), &page).await?.items;
+    let log = world.store.list_activity(&world.org, Some(session.id), &page).await?.items;
     let ended = log.iter().find(|entry| entry.kind == "session.ended").expect("logged");
     assert_eq!(ended.by.as_deref(), Some("key_1"));
     Ok(())
@@ -368,13 +368,14 @@ pub async fn a_conversation_in_the_clients_keeping_is_told_of_from_its_first_tur
     let kept = |n| {
         let mut session = whole(&world, n);
         (session.profile.turns.client_keeps, session.profile.searchable) = (true, true);
+        session.profile.holds_media = false;
         session
     };
     let (failed, taken_up) = (kept(1), kept(2));
     let page = crate::PageRequest::first(10);
     for session in [&failed, &taken_up] {
         world.open(session).await?;
-        let log = world.store.activity(&world.org, Some(session.id), &page).await?.items;
+        let log = world.store.list_activity(&world.org, Some(session.id), &page).await?.items;
         assert_eq!(log, [], "nothing has been said");
     }
     world.store.begin_turn(begin(&world, &failed, "k1", 10), at(10)).await?;
@@ -387,9 +388,9 @@ pub async fn a_conversation_in_the_clients_keeping_is_told_of_from_its_first_tur
     world.store.finish_turn(nothing, at(11)).await?;
     let over = world.stored(failed.id).await?;
     assert!(matches!(over.state, epilogue_core::SessionState::Final { .. }), "{over:?}");
-    assert_eq!(world.store.activity(&world.org, Some(failed.id), &page).await?.items, []);
+    assert_eq!(world.store.list_activity(&world.org, Some(failed.id), &page).await?.items, []);
     taken(&world, &taken_up, "k1", Some(EndReason::UserEnd), 10).await?;
-    let log = world.store.activity(&world.org, Some(taken_up.id), &page).await?.items;
+    let log = world.store.list_activity(&world.org, Some(taken_up.id), &page).await?.items;
     let mut kinds: Vec<_> = log.iter().map(|entry| entry.kind.as_str()).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["session.ended", "session.opened"]);

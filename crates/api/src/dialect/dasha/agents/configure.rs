@@ -125,6 +125,7 @@ fn llm(part: Part<'_>) -> Result<(ModelSpec, String), Problem> {
         script: Vec::new(),
         chosen_by: ChosenBy::Tenant,
         options: options(part)?,
+        price: Price::default(),
     };
     let mut prompt = part.member("prompt", |part| prompt(&part))?;
     if !trailing.is_empty() {
