@@ -6,6 +6,7 @@
 //! channel is never reached through it.
 
 use axum::{Json, extract::State};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use epilogue_core::{
     AgentId, EndReason, EndRequest, Message, OrgId, Role, Session, SessionId, Span, Timestamp,
     message::{NewMessage, ToolCall},
@@ -169,8 +170,7 @@ fn counted(
 fn name_of(carried: &Carried, body: &CompletionBody) -> Result<String, Problem> {
     let words = serde_json::to_string(&(carried.turn, body));
     let words = words.map_err(|error| Problem::internal(&error))?;
-    let named = crate::auth::hash(&words).0;
-    Ok(named.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(crate::auth::hash(&words).0))
 }
 
 fn check(body: CompletionBody, now: Timestamp) -> Result<Asked, Problem> {
