@@ -124,7 +124,9 @@ fn every_key_that_exists_stands_in_the_reference() {
         for key in known_keys(&reference, &way) {
             let shown = present.contains(key)
                 || (is_one_of_many && reference_in_full().contains(&format!("{key} =")))
-                || way.last() == Some(&Segment::Key("speech".into()));
+                || way.last() == Some(&Segment::Key("speech".into()))
+                // Shown with the models that the operator lists; an agent's own stands beside its model.
+                || (*key == "price" && way.last() == Some(&Segment::Key("model".into())));
             assert!(shown, "`{key}` of {} is not in the reference", KeyPath::new(way.clone()));
         }
     }
