@@ -22,17 +22,18 @@ pub const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining
 /// When the window ends, in seconds since the epoch.
 pub const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Whose requests are counted, and which.
+/// Whose requests are counted, and which. A session is counted under whoever names it: others who know
+/// its id count on their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// Sessions opened with a key.
     Opens(OrgId, KeyId),
     /// Messages to a session.
-    Messages(SessionId),
+    Messages(OrgId, SessionId),
     /// Looks at a session's history.
-    History(SessionId),
+    History(OrgId, SessionId),
     /// Ends of a session.
-    Ends(SessionId),
+    Ends(OrgId, SessionId),
 }
 
 /// Counts requests in windows of a minute, one window per subject.
@@ -130,7 +131,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_001);
 
     fn subject(number: u128) -> Subject {
-        Subject::Ends(SessionId(uuid::Uuid::from_u128(number)))
+        Subject::Ends("a".into(), SessionId(uuid::Uuid::from_u128(number)))
     }
 
     fn header(rate: &Rate, name: &HeaderName) -> String {
@@ -170,9 +171,10 @@ mod tests {
         let limiter = Limiter::default();
         let id = SessionId(uuid::Uuid::from_u128(1));
         for subject in [
-            Subject::Ends(id),
-            Subject::Messages(id),
-            Subject::History(id),
+            Subject::Ends("a".into(), id),
+            Subject::Ends("b".into(), id),
+            Subject::Messages("a".into(), id),
+            Subject::History("a".into(), id),
             subject(2),
             Subject::Opens("a".into(), "k".into()),
             Subject::Opens("b".into(), "k".into()),

@@ -180,6 +180,9 @@ pub struct ModelSpec {
     /// Further members of each request, as the endpoint knows them. Epilogue's own go before them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
+    /// Of a model that the operator lists: what agents cost that tenants write with it.
+    #[serde(default, skip_serializing_if = "Price::is_free")]
+    pub price: Price,
 }
 
 /// Who chose an address.

@@ -49,6 +49,7 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
     use Need::NotOwed;
     let profile = &session.profile;
     let silent = session.usage.user_messages == 0;
+    let never_was = !session.came_about();
     let store = || Need::Owed { lane: STORE_LANE.to_owned() };
     match kind {
         StepKind::ReleaseMedia if !profile.holds_media => NotOwed("the session holds no media"),
@@ -62,6 +63,9 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         }
         StepKind::Analyze if silent => NotOwed("the person said nothing"),
         StepKind::Analyze => Need::Owed { lane: model_lane(agent) },
+        StepKind::RecordResult | StepKind::NotifyEnded | StepKind::NotifyFinalized if never_was => {
+            NotOwed("there never was a conversation")
+        }
         StepKind::RecordResult if !profile.searchable => {
             NotOwed("this API has no search of conversations")
         }
@@ -134,8 +138,8 @@ pub struct Closing {
     pub settlement: Transaction,
     /// The owed steps: kind, lane, and whether they are due at once or wait for another.
     pub steps: Vec<(StepKind, String, StepState)>,
-    /// The activity-log entry.
-    pub activity: Activity,
+    /// The activity-log entry. `None`: there never was a conversation.
+    pub activity: Option<Activity>,
 }
 
 /// Closes a session that is to end for `reason`.
@@ -162,16 +166,16 @@ pub fn close(
     Closing {
         settlement: Transaction::settlement(session.id, ended.cost, session.held),
         steps: steps.collect(),
-        activity: Activity::session_ended(session, &ended, request),
+        activity: session.came_about().then(|| Activity::session_ended(session, &ended, request)),
         ended,
     }
 }
 
 fn cost(session: &Session, agent: &Agent, reason: EndReason, now: Timestamp) -> MicroCredits {
-    if !reason.is_billed() {
+    if !reason.is_billed() || !session.came_about() {
         return MicroCredits::ZERO;
     }
-    agent.price.cost(&session.usage, now.since(session.opened_at))
+    agent.price.cost(&session.usage, session.lasted(now))
 }
 
 #[cfg(test)]

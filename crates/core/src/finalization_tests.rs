@@ -3,6 +3,7 @@ use crate::{
     analysis::Form,
     id::SessionId,
     ledger::Account,
+    money::Price,
     reason::EndReason,
     session::{AgentVersion, Context, SessionState},
     time::Span,
@@ -146,4 +147,43 @@ fn a_parked_step_holds_the_purge_but_not_the_last_webhook() {
     assert!(!is_ready(StepKind::Purge, &profile, &others(&parked)));
     assert!(is_ready(StepKind::Purge, &profile, &others(&done)));
     assert!(!is_ready(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
+}
+
+/// A session whose conversation is in the client's keeping, open for an hour, quiet since `quiet`.
+fn kept_by_client(messages: u32, quiet: Span) -> Session {
+    let mut session = session();
+    session.profile.turns.client_keeps = true;
+    session.profile.searchable = true;
+    session.messages = messages;
+    session.usage = Usage { user_messages: messages, ..Usage::default() };
+    session.last_activity = NOW + quiet;
+    session
+}
+
+#[test]
+fn a_conversation_in_the_clients_keeping_is_billed_to_its_last_turn() {
+    let minute = Price { per_minute: rust_decimal::Decimal::ONE, ..Price::default() };
+    let agent = Agent { price: minute, ..agent() };
+    let end = |session: &Session| {
+        let why = (EndReason::Idle, None);
+        let now = NOW + Span::from_secs(86_400);
+        close(session, &agent, why, &EndRequest::due(), now).ended.cost
+    };
+    let session = kept_by_client(2, Span::from_secs(120));
+    assert_eq!(end(&session), MicroCredits(2_000_000));
+    let mut chat = session;
+    chat.profile.turns.client_keeps = false;
+    assert_eq!(end(&chat), MicroCredits(1_440_000_000), "others last until they end");
+}
+
+#[test]
+fn a_conversation_without_its_first_turn_owes_costs_and_tells_nothing() {
+    let dear = Price { per_session: rust_decimal::Decimal::ONE, ..Price::default() };
+    let agent = Agent { price: dear, ..agent() };
+    let closed = closing(&kept_by_client(0, Span::ZERO), &agent, EndReason::Idle);
+    assert_eq!((closed.ended.cost, closed.activity), (MicroCredits::ZERO, None));
+    assert_eq!(closed.steps, []);
+    let closed = closing(&kept_by_client(2, Span::ZERO), &agent, EndReason::Idle);
+    assert_eq!(closed.ended.cost, MicroCredits(1_000_000));
+    assert!(closed.activity.is_some() && closed.steps.len() == 4, "{:?}", closed.steps);
 }

@@ -54,6 +54,7 @@ impl Profile {
 /// How the turns of a session run. The default is what sessions did before there was a choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct TurnRules {
     /// When what is said is written down.
     pub writes: Writes,
@@ -71,6 +72,9 @@ pub struct TurnRules {
     pub greets: bool,
     /// Whether the agent's own times replace those of the API.
     pub agent_sets_times: bool,
+    /// Whether the conversation is in the client's keeping. Then it comes about with its first turn
+    /// that completes, and lasts until its last: nobody says when they have put it away.
+    pub client_keeps: bool,
 }
 
 impl Default for TurnRules {
@@ -90,6 +94,7 @@ impl TurnRules {
         finish_is_shown: false,
         greets: true,
         agent_sets_times: true,
+        client_keeps: false,
     };
 }
 
@@ -125,7 +130,7 @@ pub enum Configuration {
     Live,
 }
 
-/// The names of the built-in tool by which an agent says goodbye. Any of them is understood.
+/// The name of the built-in tool by which an agent says goodbye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishTool {
@@ -138,15 +143,23 @@ pub enum FinishTool {
 }
 
 impl FinishTool {
-    /// Every name.
-    pub const ALL: [Self; 3] = [Self::EndChat, Self::FinishTheConversation, Self::EndConversation];
-
     /// The name, as a model sees it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EndChat => "end_chat",
             Self::FinishTheConversation => "finishTheConversation",
             Self::EndConversation => "endConversation",
+        }
+    }
+
+    /// The names by which its call is understood where it is offered under this one. To others it is
+    /// a tool like any other.
+    pub const fn understood(self) -> &'static [&'static str] {
+        match self {
+            Self::EndChat => &["end_chat"],
+            Self::FinishTheConversation | Self::EndConversation => {
+                &["finishTheConversation", "endConversation"]
+            }
         }
     }
 }

@@ -330,9 +330,20 @@ impl Session {
         }
     }
 
-    /// How long it lasted, or has lasted so far.
+    /// Whether there is a conversation. One in the client's keeping comes about with its first turn.
+    pub fn came_about(&self) -> bool {
+        !self.profile.turns.client_keeps || self.messages > 0
+    }
+
+    /// How long it lasted, or has lasted so far. One in the client's keeping lasts to its last turn:
+    /// the time it then waits for another is nobody's.
     pub fn lasted(&self, now: Timestamp) -> Span {
-        self.ended().map_or(now, |ended| ended.at).since(self.opened_at)
+        let until = if self.profile.turns.client_keeps {
+            self.last_activity
+        } else {
+            self.ended().map_or(now, |ended| ended.at)
+        };
+        until.since(self.opened_at)
     }
 }
 

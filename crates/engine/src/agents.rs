@@ -26,8 +26,13 @@ impl Engine {
         Ok(self.store().agent_records(org, skip, limit).await?)
     }
 
-    /// Writes an agent.
-    pub async fn write_agent(&self, org: &OrgId, write: AgentWrite) -> Result<WriteAgentOutcome> {
+    /// Writes an agent. It costs what the operator lists for its model as it is written.
+    pub async fn write_agent(
+        &self,
+        org: &OrgId,
+        mut write: AgentWrite,
+    ) -> Result<WriteAgentOutcome> {
+        write.agent.price = self.inner.parts.models.price(&write.agent.model);
         Ok(self.store().write_agent(org, write, self.now()).await?)
     }
 

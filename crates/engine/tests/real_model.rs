@@ -40,6 +40,7 @@ fn request(asked: &str) -> Option<ModelRequest> {
         vendor: None,
         chosen_by: epilogue_core::agent::ChosenBy::Operator,
         options: serde_json::Map::new(),
+        price: epilogue_core::Price::default(),
     };
     let body = NewMessage::text(Role::User, asked, Timestamp::default());
     Some(ModelRequest {

@@ -57,8 +57,9 @@ pub struct AgentWrite {
 pub enum AgentChange {
     /// It makes an agent.
     Create,
-    /// It makes an agent for one conversation. It is found by its id, stands in no list and in no
-    /// log, and is not counted: like the conversation, it is there because somebody talks.
+    /// It makes an agent for conversations that bring it along. It is found by its id, stands in no
+    /// list and in no log, and is not counted: like the conversation, it is there because somebody
+    /// talks. Made again of the same document, it is the one that is there.
     CreateUnlisted,
     /// It makes an agent like that one.
     CloneOf(AgentId),

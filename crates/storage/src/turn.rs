@@ -55,6 +55,8 @@ pub enum BeginTurnOutcome {
     Lapsed(Deadline),
     /// The session has ended.
     Over(Ended),
+    /// The session follows an agent that is gone, or no longer one that writes. Nothing changed.
+    NoAgent,
     /// This organization has no such session.
     NoSession,
 }
@@ -78,6 +80,8 @@ pub struct FinishTurnRequest {
     pub key: Option<String>,
     /// The turn is the session's last, and ends it for this reason.
     pub then_end: Option<EndReason>,
+    /// The credential that asked for that, if one did.
+    pub by: Option<String>,
 }
 
 /// What became of it.

@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod client;
 mod completion;
+mod completion_again;
 mod ends;
 mod life;
 mod lists;

@@ -181,3 +181,26 @@ async fn webhooks_may_be_customized_within_reason() {
     refused(&fixture, "/config/resultWebhook/headers", line_break, path).await;
     taken(&fixture, "/config/resultWebhook", json!({ "url": "" })).await;
 }
+
+#[tokio::test]
+async fn the_names_of_the_finish_tool_are_taken() {
+    let fixture = Fixture::start().await;
+    let tool =
+        |name: &str| json!([{ "name": name, "webhook": { "url": "https://t.example.test/" } }]);
+    for name in ["finishTheConversation", "endConversation"] {
+        refused(&fixture, "/config/tools", tool(name), "config.tools[0].name").await;
+    }
+    taken(&fixture, "/config/tools", tool("end_chat")).await;
+}
+
+#[tokio::test]
+async fn an_agent_costs_what_the_operator_lists_with_its_model() {
+    let fixture = Fixture::start().await;
+    for (vendor, cost) in [("house", 0), ("dear", 2_000_000)] {
+        let agent = fixture.make(with("/config/llmConfig/vendor", json!(vendor))).await;
+        let chat = fixture.talk(&agent, &["hello"]).await;
+        fixture.end(&chat).await;
+        let ended = fixture.session(&chat).await.ended().cloned().expect("ended");
+        assert_eq!(ended.cost.0, cost, "{vendor}");
+    }
+}

@@ -55,3 +55,25 @@ async fn t1_400_an_inline_configuration_that_does_not_hold_is_named() {
         assert!(errors.get(field).is_some(), "{field}: {errors}");
     }
 }
+
+#[tokio::test]
+async fn t1_the_same_inline_configuration_is_kept_once() {
+    let fixture = Fixture::start().await;
+    let kept = || -> u32 {
+        let count = "SELECT count(*) FROM agents WHERE NOT listed";
+        fixture.database().query_row(count, [], |row| row.get(0)).expect("counted")
+    };
+    let first = complete(&fixture, &document(), &Value::Null, false).await.json();
+    let second = complete(&fixture, &document(), &Value::Null, false).await.json();
+    assert_ne!(first["call_id"], second["call_id"]);
+    assert_eq!(kept(), 1);
+    let other = complete(&fixture, &with("/name", json!("Other")), &Value::Null, false).await;
+    assert_eq!((other.status.as_u16(), kept()), (200, 2));
+    // Deleted by its id, it takes no turn of those that had it; who brings it along again has it anew.
+    let call = first["call_id"].as_str().expect("an id");
+    let agent = fixture.session(call).await.agent.id;
+    let gone = fixture.ask(Method::DELETE, &format!("/agents/{agent}"), Value::Null).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(complete(&fixture, &document(), &first["state"], false).await.status, 422);
+    assert_eq!(complete(&fixture, &document(), &Value::Null, false).await.status, 200);
+}

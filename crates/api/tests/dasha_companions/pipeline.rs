@@ -178,3 +178,18 @@ async fn section_4_the_audit_entry_has_reason_channel_and_note_and_the_webhook_h
     let types = fixture.types_of(&chat).await;
     assert_eq!(types, ["CallCreated", "CallCompleted", "WebhookSuccess"]);
 }
+
+#[tokio::test]
+async fn a_webhook_that_cannot_be_worded_is_logged_as_failed() {
+    let fixture = Fixture::start().await;
+    let template = "{{callAdditionalData.big}}".repeat(40);
+    let settings = json!({ "bodyFormat": { "type": "text", "template": template } });
+    let agent = fixture.make(with("/config/resultWebhook/customSettings", settings)).await;
+    let data = json!({ "big": "x".repeat(32 * 1024) });
+    let chat = fixture.chat(json!({ "agent_id": agent, "additional_data": data })).await;
+    fixture.end(&chat).await;
+    fixture.a_minute_passes().await;
+    assert!(fixture.webhooks.heard().is_empty());
+    let told = fixture.types_of(&chat).await;
+    assert!(told.contains(&"WebhookFailed".to_owned()), "{told:?}");
+}

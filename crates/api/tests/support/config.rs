@@ -144,7 +144,11 @@ pub fn listed() -> Listed {
         { "reply": "You said: {{message}}" },
     ]);
     let house = json!({ "provider": "scripted", "name": "house-model", "script": script });
-    [("house".to_owned(), serde_json::from_value(house).expect("a model"))].into()
+    let mut dear = house.clone();
+    dear["price"] = json!({ "per_message": "1" });
+    [("house", house), ("dear", dear)]
+        .map(|(name, model)| (name.to_owned(), serde_json::from_value(model).expect("a model")))
+        .into()
 }
 
 fn quiet_agent() -> Agent {

@@ -3,11 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use epilogue_core::{Role, SessionId, Span, message::ToolCall};
+use epilogue_core::{Price, Role, SessionId, Span, agent::ModelSpec, message::ToolCall};
 use epilogue_engine::{
     clock::SharedClock,
     llm::{
-        LanguageModel, Listed, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted, meant,
+        LanguageModel, Listed, ModelError, ModelEvent, ModelRequest, ModelStream, Scripted,
+        listed_price, meant,
     },
     media::MediaPlane,
     webhook::{WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender},
@@ -40,6 +41,10 @@ impl FakeModel {
 
 #[async_trait]
 impl LanguageModel for FakeModel {
+    fn price(&self, model: &ModelSpec) -> Price {
+        listed_price(model, &self.listed)
+    }
+
     async fn stream(&self, mut request: ModelRequest) -> Result<ModelStream, ModelError> {
         request.model = meant(request.model, &self.listed)?;
         locked(&self.asked).push(request.clone());

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Message,
+    Message, Price,
     agent::{ModelProvider, ModelSpec},
     message::ToolCall,
 };
@@ -136,6 +136,18 @@ pub trait LanguageModel: Send + Sync {
     /// Begins an answer. Ready when the first piece is there, so that everything that can be
     /// tried again has been; from then on nothing is.
     async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError>;
+
+    /// What an agent costs that a tenant writes with this model. Free unless the operator says
+    /// otherwise.
+    fn price(&self, _model: &ModelSpec) -> Price {
+        Price::default()
+    }
+}
+
+/// The price that the operator lists with a model.
+pub fn listed_price(model: &ModelSpec, listed: &Listed) -> Price {
+    let vendor = model.vendor.as_ref().filter(|_| model.provider == ModelProvider::Listed);
+    vendor.and_then(|vendor| listed.get(vendor)).map(|known| known.price).unwrap_or_default()
 }
 
 /// Every adapter, chosen by the request's provider.
@@ -180,6 +192,10 @@ pub fn meant(model: ModelSpec, listed: &Listed) -> Result<ModelSpec, ModelError>
 
 #[async_trait]
 impl LanguageModel for Models {
+    fn price(&self, model: &ModelSpec) -> Price {
+        listed_price(model, &self.listed)
+    }
+
     async fn stream(&self, mut request: ModelRequest) -> Result<ModelStream, ModelError> {
         request.model = meant(request.model, &self.listed)?;
         match request.model.provider {

@@ -36,6 +36,7 @@ pub(super) fn request(messages: Vec<Message>) -> ModelRequest {
             vendor: None,
             chosen_by: epilogue_core::agent::ChosenBy::Operator,
             options: serde_json::Map::new(),
+            price: epilogue_core::Price::default(),
         },
         system: String::new(),
         messages,

@@ -113,7 +113,12 @@ impl Engine {
         }
         let found = self.store().agent(&request.org, &request.agent).await?;
         let Some((version, agent)) = found else {
-            return Err(self.refuse(&request, OpenError::NoAgent).await?);
+            // One that never was has no sessions that could go on.
+            let known = self.store().agent_record(&request.org, &request.agent).await?;
+            return Err(match known {
+                Some(_) => self.refuse(&request, OpenError::NoAgent).await?,
+                None => OpenError::NoAgent,
+            });
         };
         if !agent.enabled {
             return Err(self.refuse(&request, OpenError::Disabled).await?);

@@ -1,13 +1,11 @@
 //! Taking a turn: a user message and everything the agent does until it is silent again.
 
 use epilogue_core::{
-    Agent, EndReason, Ended, Message, OrgId, Role, Session, SessionId, Span, Usage,
-    agent::AgentKind,
+    EndReason, Ended, Message, OrgId, Role, Session, SessionId, Span, Usage,
     message::{CONTEXT_ITEMS_MAX, NewMessage},
-    profile::Configuration,
     reason::Deadline,
 };
-use epilogue_storage::{BeginTurnOutcome, BeginTurnRequest, FinishTurnRequest};
+use epilogue_storage::{BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,6 +54,8 @@ pub struct TurnExtras {
     pub history: Option<Vec<NewMessage>>,
     /// The turn is the last: it ends the session for this reason.
     pub then_end: Option<EndReason>,
+    /// The credential that asks for that end, for the activity log.
+    pub ended_by: Option<String>,
 }
 
 /// What to do with a message while a turn is running.
@@ -218,7 +218,11 @@ impl Engine {
         let patience = Patience {
             wait: request.when_busy != WhenBusy::Reject,
             interrupt: request.when_busy == WhenBusy::Interrupt,
-            wait_max: limits.turn_wait,
+            // The twin of a turn that runs is there for its answer, however long that takes.
+            wait_max: match request.extras.key {
+                Some(_) => limits.turn_wait.max(limits.turn_max),
+                None => limits.turn_wait,
+            },
             waiting_max: limits.turns_waiting_max,
         };
         let session = (request.org.clone(), request.session);
@@ -286,11 +290,12 @@ impl Engine {
             BeginTurnOutcome::Busy(_) => return Err(TurnError::Busy),
             BeginTurnOutcome::Lapsed(deadline) => return Err(TurnError::Lapsed(deadline)),
             BeginTurnOutcome::Over(ended) => return Err(TurnError::Over(ended)),
+            BeginTurnOutcome::NoAgent => return Err(TurnError::NoAgent),
             BeginTurnOutcome::NoSession => return Err(TurnError::NoSession),
         };
-        let agent = match self.agent_for_turn(&session).await {
+        let agent = match self.agent_of(&session.org, &session.agent).await {
             Ok(agent) => agent,
-            Err(error) => return Err(self.give_up(&session, number, error).await),
+            Err(error) => return Err(self.give_up(&session, number, error.into()).await),
         };
         let (events, stream) = mpsc::channel(EVENTS_MAX);
         let (recorded, record) = oneshot::channel();
@@ -298,17 +303,6 @@ impl Engine {
         let start =
             Start { session, agent, number, history, message, said: usage, extras: request.extras };
         Ok((Some(TurnRun::new(self.clone(), start, events, recorded).at(place)), stream))
-    }
-
-    /// The agent of a turn that has begun.
-    async fn agent_for_turn(&self, session: &Session) -> Result<Agent, TurnError> {
-        if session.profile.turns.configuration == Configuration::Frozen {
-            return Ok(self.agent_of(&session.org, &session.agent).await?);
-        }
-        // The session goes by the latest version; the directory says whether there is still one.
-        let latest = self.store().agent(&session.org, &session.agent.id).await?;
-        let writes = |agent: &Agent| agent.kind == AgentKind::Text;
-        latest.map(|(_, agent)| agent).filter(writes).ok_or(TurnError::NoAgent)
     }
 
     /// The stream of a turn that was taken before: only its end is told.
@@ -337,12 +331,25 @@ impl Engine {
             usage: Usage::default(),
             activity: Vec::new(),
             key: None,
-            then_end: None,
+            then_end: ends_if_failed(session),
+            by: None,
         };
         match self.store().finish_turn(finish, self.now()).await {
+            Ok(FinishTurnOutcome::Recorded(session)) => {
+                if let Some(ended) = session.ended() {
+                    self.has_ended(&session, ended);
+                }
+                error
+            }
             Ok(_) => error,
             // The turn's lease will run out by itself; the fault behind both is reported.
             Err(worse) => worse.into(),
         }
     }
+}
+
+/// What a turn that fails makes of its session: without its first turn, a conversation in the client's
+/// keeping has not come about, and nobody will come back to it.
+pub(super) fn ends_if_failed(session: &Session) -> Option<EndReason> {
+    (!session.came_about()).then_some(EndReason::Failed)
 }

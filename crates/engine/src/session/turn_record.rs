@@ -8,7 +8,7 @@ use epilogue_core::{
 };
 use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
 
-use super::{TurnFailure, TurnRecord, turn_run::TurnRun};
+use super::{TurnFailure, TurnRecord, turn::ends_if_failed, turn_run::TurnRun};
 
 /// How often writing down a finished turn is tried when the store is overloaded.
 const FINISH_ATTEMPTS: u32 = 5;
@@ -22,7 +22,10 @@ impl TurnRun {
             self.added.clear();
             self.usage = Usage::default();
         }
-        let then_end = if complete { self.reason_to_end().await } else { None };
+        let then_end =
+            if complete { self.reason_to_end().await } else { ends_if_failed(&self.session) };
+        let by = self.extras.ended_by.take();
+        let asked = complete && then_end == self.extras.then_end;
         let request = FinishTurnRequest {
             org: self.session.org.clone(),
             session: self.session.id,
@@ -32,6 +35,7 @@ impl TurnRun {
             activity: std::mem::take(&mut self.activity),
             key: self.extras.key.take().filter(|_| complete),
             then_end,
+            by: by.filter(|_| asked),
         };
         let mut wait = Span::from_millis(20);
         for _ in 0..FINISH_ATTEMPTS {
@@ -68,11 +72,13 @@ impl TurnRun {
 
     /// Why the session is over after this turn, if it is and the API leaves that to the server.
     async fn reason_to_end(&mut self) -> Option<EndReason> {
-        if self.credits_are_out().await {
-            return Some(EndReason::CreditsExhausted);
-        }
         let ends = self.session.profile.agent_finish == AgentFinish::EndsSession;
-        (self.finish && ends).then_some(EndReason::AgentFinish).or(self.extras.then_end)
+        let goodbye = (self.finish && ends).then_some(EndReason::AgentFinish);
+        // An end that somebody wanted is told as theirs, whatever it leaves of the credits.
+        match goodbye.or(self.extras.then_end) {
+            None if self.credits_are_out().await => Some(EndReason::CreditsExhausted),
+            wanted => wanted,
+        }
     }
 
     /// Whether the conversation must end because it can no longer be paid for.

@@ -254,9 +254,9 @@ impl TurnRun {
         let own = |name: &str| self.agent.tools.iter().any(|tool| tool.name == name);
         let of_client = self.extras.tools.iter().map(|tool| &tool.definition);
         tools.extend(of_client.filter(|tool| !own(&tool.name)).cloned());
-        if self.agent.may_finish {
+        if self.agent.may_finish && !self.has_tool(self.finish_tool().as_str()) {
             tools.push(ToolDefinition {
-                name: self.session.profile.turns.finish_tool.as_str().to_owned(),
+                name: self.finish_tool().as_str().to_owned(),
                 description: "Ends the conversation. Call it when the person has said goodbye or \
                               everything is settled."
                     .to_owned(),
@@ -320,9 +320,20 @@ impl TurnRun {
         }
     }
 
-    /// Whether a call means goodbye. To an agent that may not finish it is a tool like any other.
+    /// Whether a call means goodbye. An agent's own tool of that name is a tool like any other, and so
+    /// is any to an agent that may not finish.
     fn is_finish(&self, tool: &str) -> bool {
-        self.agent.may_finish && FinishTool::ALL.iter().any(|known| known.as_str() == tool)
+        let understood = self.finish_tool().understood();
+        self.agent.may_finish && understood.contains(&tool) && !self.has_tool(tool)
+    }
+
+    const fn finish_tool(&self) -> FinishTool {
+        self.session.profile.turns.finish_tool
+    }
+
+    fn has_tool(&self, name: &str) -> bool {
+        self.agent.tools.iter().any(|tool| tool.name == name)
+            || self.extras.tools.iter().any(|tool| tool.definition.name == name)
     }
 
     /// What the agent says when it finishes without words of its own.

@@ -22,6 +22,12 @@ const TRANSCRIPT_CHARS_MAX: usize = 200_000;
 /// How long an answer may be, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// The least time that a form has, while there is any.
+const FORM_LEAST: Span = Span::from_secs(15);
+
+/// How many forms one attempt gets to at the least, with the time that it has by default.
+const FORMS_AT_LEAST: usize = 8;
+
 /// How often the model is asked about one form in one attempt.
 const ASKS_MAX: u32 = 2;
 
@@ -40,12 +46,15 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let known = known.map_err(|error| StepError::because("the analysis", &error))?;
     let missing = |form: &&Form| form.enabled && known.iter().all(|other| other.form != form.name);
     let (mut products, mut failures) = (Vec::new(), Vec::new());
-    let (clock, limit) = (cx.engine.clock(), cx.engine.inner.parts.policies.analyze.timeout);
-    let until = cx.engine.now() + limit;
-    for form in cx.agent.analysis.iter().filter(missing) {
+    let until = cx.engine.now() + cx.engine.inner.parts.policies.analyze.timeout;
+    let forms: Vec<_> = in_turn(&cx.agent.analysis, cx.step.failures).filter(missing).collect();
+    let mut left = forms.len();
+    for form in forms {
         // One form that hangs must not take the others down with it.
+        let limit = share(until.since(cx.engine.now()), left);
+        left -= 1;
         let filling = fill_in(cx, form, &conversation);
-        let filled = within(&**clock, until.since(cx.engine.now()), filling).await;
+        let filled = within(&**cx.engine.clock(), limit, filling).await;
         let late = || StepError::again(format!("no answer within {} ms", limit.as_millis()));
         match filled.unwrap_or_else(|| Err(late())) {
             Ok(answer) => products.push(filled_in(cx, form, Value::Object(answer.values))),
@@ -53,6 +62,19 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         }
     }
     conclude(cx, products, &failures)
+}
+
+/// The forms, begun at another one with each attempt: what came late the last time comes early now.
+fn in_turn(forms: &[Form], failures: u32) -> impl Iterator<Item = &Form> {
+    let first = (failures as usize).saturating_mul(FORMS_AT_LEAST).checked_rem(forms.len());
+    let (early, late) = forms.split_at(first.unwrap_or(0));
+    late.iter().chain(early)
+}
+
+/// How long one of `left` forms may take: its share of the time, but enough for a model to answer.
+fn share(time: Span, left: usize) -> Span {
+    let left = u64::try_from(left.max(1)).unwrap_or(u64::MAX);
+    Span::from_millis(time.as_millis() / left).max(FORM_LEAST).min(time)
 }
 
 fn filled_in(cx: &StepContext<'_>, form: &Form, values: Value) -> Product {
@@ -177,6 +199,21 @@ mod tests {
         assert!(conversation(&all).contains("\"a\""));
         let all = vec![message(0, "a".into()), message(1, "b".repeat(TRANSCRIPT_CHARS_MAX))];
         assert!(!conversation(&all).contains("\"a\""));
+    }
+
+    #[test]
+    fn every_form_has_its_share_of_the_time_and_comes_first_in_its_turn() {
+        let seconds = Span::from_secs;
+        assert_eq!(share(seconds(120), 2), seconds(60));
+        assert_eq!(share(seconds(120), 8), seconds(15));
+        assert_eq!(share(seconds(120), 9), FORM_LEAST, "too little is none");
+        assert_eq!(share(seconds(10), 2), seconds(10), "but never more than there is");
+        let form = |n: u32| Form { name: n.to_string(), enabled: true, labels: Vec::new() };
+        let forms: Vec<_> = (0..10).map(form).collect();
+        let first = |failures| in_turn(&forms, failures).next().map(|form| form.name.clone());
+        assert_eq!([first(0), first(1)].map(Option::unwrap), ["0", "8"]);
+        assert_eq!(in_turn(&forms, 1).count(), 10);
+        assert_eq!(in_turn(&[], 3).count(), 0);
     }
 
     #[test]

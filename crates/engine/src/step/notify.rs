@@ -26,48 +26,58 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let Some(webhook) = &cx.agent.webhook else {
         return Ok(StepDone::Skipped("the agent has no webhook".into()));
     };
-    let Some(payload) = payload(cx, webhook.body.as_ref()).await? else {
+    let Some(payload) = worded(cx).await? else {
         return Ok(StepDone::Skipped("this API has no such event".into()));
     };
-    let request = request(cx, webhook, &payload)?;
-    let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
-    let sending = cx.engine.inner.parts.webhooks.send(&request);
-    let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
-        let took = format!("it took longer than {} ms", limit.as_millis());
-        let policy = payload.manners.map(|manners| manners.policy);
-        return Err(StepError { policy, ..StepError::again(took) });
-    };
     let manners = payload.manners.clone();
-    let verdict = judge(&reply, manners.as_ref().map(|m| m.refusals).unwrap_or_default());
+    let logged = manners.as_ref().is_some_and(|manners| manners.logged);
     let told = |failure: Option<&str>| {
         let attempt = (cx.step.id(), cx.step.attempt);
         let now = cx.engine.now();
-        Activity::webhook_told(&cx.session, attempt, &payload.event, failure, now)
+        Box::new(Activity::webhook_told(&cx.session, attempt, &payload.event, failure, now))
     };
-    let logged = manners.as_ref().is_some_and(|manners| manners.logged);
-    let mut products = vec![record(cx, &request, &payload, &reply, verdict.is_ok())];
-    match verdict {
-        Ok(detail) => {
-            products.extend(logged.then(|| Product::Activity(Box::new(told(None)))));
+    match deliver(cx, webhook, payload.clone()).await {
+        Ok((detail, delivery)) => {
+            let told = logged.then(|| Product::Activity(told(None)));
+            let products = std::iter::once(delivery).chain(told).collect();
             Ok(StepDone::Done { detail, products })
         }
+        // Whatever kept it from being delivered, its owner learns that it was not.
         Err(error) => {
-            let on_park = logged.then(|| Box::new(told(Some(&error.detail))));
+            let on_park = logged.then(|| told(Some(&error.detail)));
             let policy = manners.map(|manners| manners.policy);
-            Err(StepError { products, policy, on_park, ..error })
+            Err(StepError { policy, on_park, ..error })
         }
     }
 }
 
-/// The words of the event. A delivery that is sent again says what it said the first time.
-async fn payload(
+/// Sends the event once. What the receiver said, and the record of it.
+async fn deliver(
     cx: &StepContext<'_>,
-    own_words: Option<&BodyTemplate>,
-) -> Result<Option<Payload>, StepError> {
+    webhook: &WebhookSpec,
+    payload: Payload,
+) -> Result<(String, Product), StepError> {
+    let refusals = payload.manners.as_ref().map(|m| m.refusals).unwrap_or_default();
+    let body = body(cx, webhook.body.as_ref(), &payload.body).await?;
+    let payload = Payload { body, ..payload };
+    let request = request(cx, webhook, &payload)?;
+    let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
+    let sending = cx.engine.inner.parts.webhooks.send(&request);
+    let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
+        return Err(StepError::again(format!("it took longer than {} ms", limit.as_millis())));
+    };
+    let verdict = judge(&reply, refusals);
+    let delivery = record(cx, &request, &payload, &reply, verdict.is_ok());
+    match verdict {
+        Ok(detail) => Ok((detail, delivery)),
+        Err(error) => Err(StepError { products: vec![delivery], ..error }),
+    }
+}
+
+/// The event in the words of its API. `None`: it has no such event.
+async fn worded(cx: &StepContext<'_>) -> Result<Option<Payload>, StepError> {
     let id = cx.step.id().event_id();
     let (store, org) = (cx.engine.store(), &cx.session.org);
-    let known = store.delivery(org, &id).await;
-    let known = known.map_err(|error| StepError::because("the log could not be read", &error))?;
     let analyses = store.analyses_of(org, cx.session.id).await;
     let analyses = analyses.map_err(|error| StepError::because("the analysis", &error))?;
     let wording = &cx.engine.inner.parts.wording;
@@ -76,7 +86,7 @@ async fn payload(
     } else {
         Vec::new()
     };
-    let worded = wording.payload(&Notification {
+    Ok(wording.payload(&Notification {
         kind: cx.step.kind,
         id: &id,
         session: &cx.session,
@@ -84,15 +94,24 @@ async fn payload(
         ended: &cx.ended,
         analyses: &analyses,
         transcript: &transcript,
-    });
-    let Some(worded) = worded else { return Ok(None) };
+    }))
+}
+
+/// What is sent: the event's words, or its owner's. A delivery that is sent again says what it said
+/// the first time.
+async fn body(
+    cx: &StepContext<'_>,
+    own_words: Option<&BodyTemplate>,
+    worded: &str,
+) -> Result<String, StepError> {
+    let known = cx.engine.store().delivery(&cx.session.org, &cx.step.id().event_id()).await;
+    let known = known.map_err(|error| StepError::because("the log could not be read", &error))?;
     // After a purge its words are gone from the log, and are made anew from what has stayed.
-    let body = match (known, own_words) {
-        (Some((delivery, _)), _) if !delivery.body.is_empty() => delivery.body,
-        (_, Some(own)) => in_own_words(own, &worded.body)?,
-        (_, None) => worded.body,
-    };
-    Ok(Some(Payload { body, ..worded }))
+    match (known, own_words) {
+        (Some((delivery, _)), _) if !delivery.body.is_empty() => Ok(delivery.body),
+        (_, Some(own)) => in_own_words(own, worded),
+        (_, None) => Ok(worded.to_owned()),
+    }
 }
 
 /// The event's words put into the owner's own.

@@ -174,6 +174,38 @@ async fn exhausted_credits_end_the_session_or_are_owed() {
     }
 }
 
+/// A goodbye, or an end that was asked for with the message, is told as what it is, even where the
+/// credits run out with the same turn.
+#[tokio::test]
+async fn a_goodbye_comes_before_credits_that_run_out() {
+    for goodbye in [true, false] {
+        let app = TestEngine::with(|s| {
+            s.credits = Some(MicroCredits(1));
+            s.agent["on_credits_exhausted"] = json!("end");
+            s.agent["price"] = json!({ "per_1k_output_tokens": "1" });
+            s.profile.agent_finish = epilogue_core::profile::AgentFinish::EndsSession;
+        })
+        .await;
+        let id = app.open().await;
+        let mut request = crate::support::request(id, "bye");
+        if goodbye {
+            let call = crate::support::model::call("c1", "end_chat");
+            app.model().answers([vec![text("Goodbye."), call, end()]]);
+        } else {
+            request.extras.then_end = Some(EndReason::UserEnd);
+            request.extras.ended_by = Some("key_1".into());
+        }
+        let record = soon(app.engine.whole_turn(request)).await.expect("completed");
+        let reason = record.session.ended().expect("ended").reason;
+        let expected = if goodbye { EndReason::AgentFinish } else { EndReason::UserEnd };
+        assert_eq!(reason, expected);
+        let page = epilogue_engine::records::PageRequest::first(10);
+        let log = app.engine.activity(&org(), Some(id), &page).await.expect("read").items;
+        let by = log.iter().find(|entry| entry.kind == "session.ended").map(|e| e.by.clone());
+        assert_eq!(by, Some((!goodbye).then(|| "key_1".to_owned())));
+    }
+}
+
 /// What we broke ourselves is free, and the one settlement says so with zeros.
 #[tokio::test]
 async fn our_own_failure_is_not_billed() {

@@ -11,7 +11,7 @@ use epilogue_core::{
 use epilogue_engine::{
     client_tool::{ClientTool, ClientToolError, RunsTools},
     llm::ToolDefinition,
-    session::{TurnEvent, TurnExtras, TurnFailure, TurnRequest, WholeTurnError},
+    session::{TurnError, TurnEvent, TurnExtras, TurnFailure, TurnRequest, WholeTurnError},
 };
 use serde_json::json;
 
@@ -131,4 +131,32 @@ async fn a_whole_turn_that_breaks_off_is_not_there() {
     assert!(matches!(taken, Err(WholeTurnError::Failed(TurnFailure::Model))), "{taken:?}");
     let after = app.session(id).await;
     assert_eq!((after.messages, after.usage), (before.messages, before.usage));
+}
+
+/// The twin of a turn is there for its answer, and so waits for as long as the turn may take.
+#[tokio::test]
+async fn a_twin_of_a_slow_turn_waits_until_it_is_done() {
+    let app = engine().await;
+    let mut hand = app.model().by_hand();
+    let id = app.open().await;
+    let take = |request| {
+        let engine = app.engine.clone();
+        tokio::spawn(async move { engine.whole_turn(request).await })
+    };
+    let first = take(keyed(id, "hi", "k1"));
+    let answer = soon(hand.next()).await;
+    let (twin, other) = (take(keyed(id, "hi", "k1")), take(request(id, "another")));
+    crate::support::settle().await;
+    app.advance(app.engine.limits().turn_wait);
+    let tired = soon(other).await.expect("no panic");
+    assert!(
+        matches!(tired, Err(WholeTurnError::NotBegun(TurnError::Overrun))),
+        "no twin of it: {tired:?}"
+    );
+    crate::support::settle().await;
+    assert!(!twin.is_finished());
+    answer.say("Hello.");
+    let first = soon(first).await.expect("no panic").expect("completed");
+    let twin = soon(twin).await.expect("no panic").expect("on record");
+    assert_eq!(twin.messages, first.messages);
 }

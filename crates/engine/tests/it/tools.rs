@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Router, routing::post};
-use epilogue_core::{EndReason, Role, message::Message, profile::AgentFinish};
+use epilogue_core::{
+    EndReason, Role,
+    message::Message,
+    profile::{AgentFinish, FinishTool},
+};
 use epilogue_engine::session::{TurnEvent, TurnFailure};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -129,9 +133,18 @@ async fn an_end_during_a_tool_call_answers_every_call() {
 /// The client is told, and the session stays open, or it ends with reason `agent_finish`.
 #[tokio::test]
 async fn a_goodbye_tells_the_client_or_ends_the_session() {
-    for name in ["end_chat", "finishTheConversation", "endConversation"] {
+    let dasha = FinishTool::FinishTheConversation;
+    for (tool, name) in [
+        (FinishTool::EndChat, "end_chat"),
+        (dasha, "finishTheConversation"),
+        (dasha, "endConversation"),
+    ] {
         for finish in [AgentFinish::TellsClient, AgentFinish::EndsSession] {
-            let app = TestEngine::with(|s| s.profile.agent_finish = finish).await;
+            let app = TestEngine::with(|s| {
+                s.profile.agent_finish = finish;
+                s.profile.turns.finish_tool = tool;
+            })
+            .await;
             app.model().answers([vec![text("Goodbye."), call("c1", name), end()]]);
             let id = app.open().await;
             let events = app.say(id, "bye").await;
@@ -159,6 +172,43 @@ async fn an_agent_without_last_words_says_its_farewell() {
     assert_eq!(text_of(&events), "Farewell!");
     assert_eq!(app.said(id).await.last().map(String::as_str), Some("assistant: Farewell!"));
     assert_eq!(app.session(id).await.usage.total_messages, 3);
+}
+
+/// A name by which agents of another API say goodbye is nothing special.
+#[tokio::test]
+async fn a_finish_tool_of_another_api_is_a_tool_like_any_other() {
+    for (tool, name) in [
+        (FinishTool::EndChat, "finishTheConversation"),
+        (FinishTool::EndChat, "endConversation"),
+        (FinishTool::FinishTheConversation, "end_chat"),
+    ] {
+        let app = TestEngine::with(|s| {
+            s.profile.agent_finish = AgentFinish::EndsSession;
+            s.profile.turns.finish_tool = tool;
+        })
+        .await;
+        app.model().answers([vec![call("c1", name), end()], vec![text("Still here."), end()]]);
+        let id = app.open().await;
+        let events = app.say(id, "bye").await;
+        assert_eq!(text_of(&events), "Still here.", "{name}");
+        assert!(app.session(id).await.ended().is_none());
+    }
+}
+
+/// An agent's own tool comes before the built-in one of its name, which is then not offered.
+#[tokio::test]
+async fn an_own_tool_with_the_name_of_the_finish_tool_is_called_and_offered_once() {
+    let app = TestEngine::with(|s| {
+        s.profile.agent_finish = AgentFinish::EndsSession;
+        s.agent["tools"] = json!([{ "name": "end_chat", "url": "https://tools.example.test/x" }]);
+    })
+    .await;
+    app.model().answers([vec![call("c1", "end_chat"), end()], vec![text("Done."), end()]]);
+    let id = app.open().await;
+    assert_eq!(text_of(&app.say(id, "bye").await), "Done.");
+    assert!(app.session(id).await.ended().is_none());
+    let offered: Vec<_> = app.model().asked()[0].tools.iter().map(|t| t.name.clone()).collect();
+    assert_eq!(offered, ["end_chat"]);
 }
 
 /// To an agent that may not finish, `end_chat` is a tool that does not exist.

@@ -124,7 +124,9 @@ fn every_key_that_exists_stands_in_the_reference() {
         for key in known_keys(&reference, &way) {
             let shown = present.contains(key)
                 || (is_one_of_many && reference_in_full().contains(&format!("{key} =")))
-                || way.last() == Some(&Segment::Key("speech".into()));
+                || way.last() == Some(&Segment::Key("speech".into()))
+                // Shown with the models that the operator lists; an agent's own stands beside its model.
+                || (*key == "price" && way.last() == Some(&Segment::Key("model".into())));
             assert!(shown, "`{key}` of {} is not in the reference", KeyPath::new(way.clone()));
         }
     }
@@ -429,4 +431,8 @@ fn tenants_may_name_listed_models_and_a_list_names_no_other() {
     assert!(config.models.contains_key("house"));
     assert!(complaint(&listed("listed")).contains("models.house"));
     assert!(complaint(&listed("openai")).contains("models.house.base_url"));
+    let priced =
+        |price: &str| format!("{}price = {{ per_minute = \"{price}\" }}\n", listed("scripted"));
+    assert!(!load(&priced("0.1")).expect("a price").models["house"].price.is_free());
+    assert!(complaint(&priced("-0.1")).contains("models.house.price.per_minute"));
 }

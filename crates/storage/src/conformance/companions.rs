@@ -68,7 +68,9 @@ pub async fn an_unlisted_agent_is_found_by_its_id_alone(backend: &impl Backend) 
     let create = write("inline", "One", AgentChange::CreateUnlisted);
     let made_it = store.write_agent(org, create.clone(), at(1)).await?;
     assert_eq!(made_it, WriteAgentOutcome::Written(version("inline", 1)));
-    assert_eq!(store.write_agent(org, create, at(2)).await?, WriteAgentOutcome::Changed);
+    assert_eq!(store.write_agent(org, create, at(2)).await?, made_it, "the same again is the same");
+    let other = write("inline", "Two", AgentChange::CreateUnlisted);
+    assert_eq!(store.write_agent(org, other, at(2)).await?, WriteAgentOutcome::Changed);
     let found = store.agent(org, &"inline".into()).await?;
     assert_eq!(found, Some((version("inline", 1), made("inline", "One"))));
     assert!(store.agents(org).await?.iter().all(|(listed, _)| listed.id.as_str() != "inline"));

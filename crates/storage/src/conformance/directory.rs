@@ -242,3 +242,20 @@ pub async fn writers_of_one_agent_agree_on_its_versions(backend: &impl Backend) 
     assert_eq!(versions, (2..=9).collect::<Vec<_>>());
     Ok(())
 }
+
+pub async fn an_agent_that_was_deleted_returns_in_the_configuration(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let id = epilogue_core::AgentId::from("agent_made");
+    let agent = Agent { id: id.clone(), ..busy_agent() };
+    let (document, change) = (serde_json::json!({}), crate::AgentChange::Create);
+    let write = crate::AgentWrite { agent: agent.clone(), document, change, by: None };
+    world.store.write_agent(&world.org, write, at(1)).await?;
+    world.store.delete_agent(&world.org, &id, None, at(2)).await?;
+    let version = world.store.put_agent(&world.org, agent.clone(), at(3)).await?;
+    assert_eq!(version.version, 2, "the versions before it stay");
+    assert_eq!(world.store.agent(&world.org, &id).await?, Some((version.clone(), agent.clone())));
+    assert_eq!(world.store.put_agent(&world.org, agent, at(4)).await?, version);
+    Ok(())
+}

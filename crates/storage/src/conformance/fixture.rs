@@ -284,6 +284,7 @@ impl<S: Storage> World<S> {
             activity: Vec::new(),
             key: None,
             then_end: None,
+            by: None,
         }
     }
 

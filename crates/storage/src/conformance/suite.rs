@@ -166,6 +166,7 @@ macro_rules! conformance_suite {
                 a_key_is_kept_with_all_it_may_do,
                 a_revoked_key_opens_nothing_but_is_known,
                 writers_of_one_agent_agree_on_its_versions,
+                an_agent_that_was_deleted_returns_in_the_configuration,
             }
             memory {
                 a_conversation_is_remembered_once,
@@ -233,6 +234,9 @@ macro_rules! conformance_suite {
                 a_live_session_follows_its_agent_to_its_end,
                 a_purge_leaves_a_key_its_place_and_an_endpoint_nothing,
                 a_keyed_turn_and_an_end_leave_both_or_neither,
+                a_session_whose_agent_is_gone_begins_no_turn,
+                the_end_within_a_turn_says_who_asked_for_it,
+                a_conversation_in_the_clients_keeping_is_told_of_from_its_first_turn_on,
             }
             texting {
                 a_carrier_is_kept_found_and_replaced_under_its_name,

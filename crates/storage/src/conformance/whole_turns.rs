@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use epilogue_core::{
-    Agent, EndOutcome, EndReason, EndRequest, MicroCredits, Role, Session, Usage,
+    Agent, EndOutcome, EndReason, EndRequest, MicroCredits, Role, Session, StepKind, Usage,
     profile::{Configuration, Overdue, Writes},
     session::Ended,
 };
@@ -20,8 +20,8 @@ use super::{
     race::{each_round, race_two},
 };
 use crate::{
-    BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, SessionName,
-    Storage,
+    AgentChange, AgentWrite, BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome,
+    FinishTurnRequest, Result, SessionName, Storage,
 };
 
 /// Session number `n`, of an API that writes whole turns and follows its agents.
@@ -321,4 +321,80 @@ pub async fn a_keyed_turn_and_an_end_leave_both_or_neither(backend: &impl Backen
         Ok(())
     })
     .await
+}
+
+pub async fn a_session_whose_agent_is_gone_begins_no_turn(backend: &impl Backend) -> Result<()> {
+    let world = World::new(backend).await?;
+    let id = epilogue_core::AgentId::from("agent_made");
+    let made = Agent { id: id.clone(), ..busy_agent() };
+    let document = serde_json::json!({});
+    let write = AgentWrite { agent: made, document, change: AgentChange::Create, by: None };
+    world.store.write_agent(&world.org, write, at(1)).await?;
+    let mut session = whole(&world, 1);
+    session.agent.id = id.clone();
+    world.open(&session).await?;
+    taken(&world, &session, "k1", None, 2).await?;
+    let before = world.stored(session.id).await?;
+    world.store.delete_agent(&world.org, &id, None, at(3)).await?;
+    let refused = world.store.begin_turn(begin(&world, &session, "k2", 60), at(60)).await?;
+    assert_eq!(refused, BeginTurnOutcome::NoAgent);
+    assert_eq!(world.stored(session.id).await?, before, "nothing has happened");
+    let known = world.store.begin_turn(begin(&world, &session, "k1", 60), at(60)).await?;
+    assert!(matches!(known, BeginTurnOutcome::OnRecord { .. }), "{known:?}");
+    audit(&*world.store, &world.org).await
+}
+
+pub async fn the_end_within_a_turn_says_who_asked_for_it(backend: &impl Backend) -> Result<()> {
+    let world = World::new(backend).await?;
+    let session = opened(&world, 1).await?;
+    world.store.begin_turn(begin(&world, &session, "k1", 10), at(10)).await?;
+    let last = FinishTurnRequest {
+        then_end: Some(EndReason::UserEnd),
+        by: Some("key_1".into()),
+        ..finish(&world, &session, (1, "k1"), 10)
+    };
+    world.store.finish_turn(last, at(10)).await?;
+    let page = crate::PageRequest::first(10);
+    let log = world.store.list_activity(&world.org, Some(session.id), &page).await?.items;
+    let ended = log.iter().find(|entry| entry.kind == "session.ended").expect("logged");
+    assert_eq!(ended.by.as_deref(), Some("key_1"));
+    Ok(())
+}
+
+pub async fn a_conversation_in_the_clients_keeping_is_told_of_from_its_first_turn_on(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let kept = |n| {
+        let mut session = whole(&world, n);
+        (session.profile.turns.client_keeps, session.profile.searchable) = (true, true);
+        session
+    };
+    let (failed, taken_up) = (kept(1), kept(2));
+    let page = crate::PageRequest::first(10);
+    for session in [&failed, &taken_up] {
+        world.open(session).await?;
+        let log = world.store.list_activity(&world.org, Some(session.id), &page).await?.items;
+        assert_eq!(log, [], "nothing has been said");
+    }
+    world.store.begin_turn(begin(&world, &failed, "k1", 10), at(10)).await?;
+    let nothing = FinishTurnRequest {
+        messages: Vec::new(),
+        usage: Usage::default(),
+        then_end: Some(EndReason::Failed),
+        ..world.finish(failed.id, 1, at(11))
+    };
+    world.store.finish_turn(nothing, at(11)).await?;
+    let owed = world.store.steps_of(&world.org, failed.id).await?;
+    let told = owed
+        .iter()
+        .filter(|(step, _)| !matches!(step.kind, StepKind::Purge | StepKind::ReleaseMedia));
+    assert_eq!(told.count(), 0, "{owed:?}");
+    assert_eq!(world.store.list_activity(&world.org, Some(failed.id), &page).await?.items, []);
+    taken(&world, &taken_up, "k1", Some(EndReason::UserEnd), 10).await?;
+    let log = world.store.list_activity(&world.org, Some(taken_up.id), &page).await?.items;
+    let mut kinds: Vec<_> = log.iter().map(|entry| entry.kind.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["session.ended", "session.opened"]);
+    audit(&*world.store, &world.org).await
 }

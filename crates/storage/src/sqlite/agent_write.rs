@@ -85,6 +85,9 @@ fn write(
             }
             (latest + 1, "updated", json!({ "name": write.agent.name }))
         }
+        (AgentChange::CreateUnlisted, Some(known)) => {
+            return repeat_unlisted(db, org, write, known, now);
+        }
         (_, Some(_)) => return Ok(WriteAgentOutcome::Changed),
         (AgentChange::CreateUnlisted, None) => {
             insert(db, org, write, 1, now)?;
@@ -103,6 +106,25 @@ fn write(
     let written = Activity::agent(verb, (&write.agent.id, version), detail, write.by.clone(), now);
     activity::record(db, org, &written)?;
     Ok(WriteAgentOutcome::Written(AgentVersion { id: write.agent.id.clone(), version }))
+}
+
+/// The same document again is the same agent, in a new version if other things follow from it by now.
+fn repeat_unlisted(
+    db: &Connection,
+    org: &OrgId,
+    write: &AgentWrite,
+    known: AgentRecord,
+    now: Timestamp,
+) -> Result<WriteAgentOutcome> {
+    if known.deleted_at.is_some() || known.document.as_ref() != Some(&write.document) {
+        return Ok(WriteAgentOutcome::Changed);
+    }
+    let mut version = known.version;
+    if known.agent != write.agent {
+        version.version += 1;
+        insert(db, org, write, version.version, now)?;
+    }
+    Ok(WriteAgentOutcome::Written(version))
 }
 
 fn insert(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use epilogue_core::{
-    Agent, AgentId, OrgId, Session, profile::Configuration, session::AgentVersion,
+    Agent, AgentId, OrgId, Session, agent::AgentKind, profile::Configuration, session::AgentVersion,
 };
 use quick_cache::sync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -66,6 +66,32 @@ impl Agents {
             session.agent = latest;
         }
         Ok(())
+    }
+
+    /// As [`Self::follow`], for a turn. `false`: the agent is gone, or no longer one that writes.
+    pub fn follow_to_turn(&self, db: &Connection, session: &mut Session) -> Result<bool> {
+        if session.profile.turns.configuration != Configuration::Live {
+            return Ok(true);
+        }
+        Self::follow(db, session)?;
+        if Self::is_deleted(db, &session.org, &session.agent)? {
+            return Ok(false);
+        }
+        let agent = self.find(db, &session.org, &session.agent)?;
+        Ok(agent.is_some_and(|agent| agent.kind == AgentKind::Text))
+    }
+
+    fn is_deleted(db: &Connection, org: &OrgId, version: &AgentVersion) -> Result<bool> {
+        Ok(db
+            .prepare_cached(
+                "SELECT deleted_at IS NOT NULL FROM agents
+                 WHERE org_id = ?1 AND agent_id = ?2 AND version = ?3",
+            )?
+            .query_row(params![org.as_str(), version.id.as_str(), version.version], |row| {
+                row.get(0)
+            })
+            .optional()?
+            .unwrap_or(true))
     }
 
     /// The version a session goes by, which must exist.

@@ -7,7 +7,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, activity, ledger, row};
+use super::{SqliteStorage, activity, agents::Agents, ledger, row};
 use crate::{Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Result, Role};
 
 /// The ids of all organizations: where every search for work begins.
@@ -62,12 +62,13 @@ fn apply_keys(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> R
 }
 
 fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Result<AgentVersion> {
-    let latest = latest_agent(db, org, &agent.id)?;
-    let next = match latest {
-        Some((version, known)) if known == *agent => return Ok(version),
-        // One that was deleted has versions, too.
-        _ => 1 + last_version(db, org, &agent.id)?,
-    };
+    if let Some((version, known)) = latest_agent(db, org, &agent.id)?
+        && known == *agent
+    {
+        return Ok(version);
+    }
+    // An agent that was deleted has versions too, and its sessions go by them.
+    let next = Agents::latest(db, org, &agent.id)?.map_or(1, |latest| latest.version + 1);
     db.prepare_cached(
         "INSERT INTO agents (org_id, agent_id, version, config, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -80,13 +81,6 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
         now.as_millis(),
     ])?;
     Ok(AgentVersion { id: agent.id.clone(), version: next })
-}
-
-/// The last version there has been. 0: there has been none.
-fn last_version(db: &Connection, org: &OrgId, id: &AgentId) -> Result<u32> {
-    let sql = "SELECT coalesce(max(version), 0) FROM agents WHERE org_id = ?1 AND agent_id = ?2";
-    let values = params![org.as_str(), id.as_str()];
-    Ok(db.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
 }
 
 fn latest_agent(

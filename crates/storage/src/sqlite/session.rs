@@ -82,7 +82,7 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
         return Ok(OpenOutcome::NameTaken);
     }
     append(db, session, (0, 0), request.greeting.as_slice())?;
-    if session.profile.searchable {
+    if session.profile.searchable && session.came_about() {
         activity::record(db, &session.org, &Activity::session_opened(session))?;
     }
     if let Some(hold) = request.hold() {
@@ -230,7 +230,9 @@ pub(super) fn close(
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
     owe(db, session, &closing)?;
-    activity::record(db, &session.org, &closing.activity)?;
+    if let Some(entry) = &closing.activity {
+        activity::record(db, &session.org, entry)?;
+    }
     let ended = closing.ended;
     session.state = if closing.steps.is_empty() {
         SessionState::Final { ended: ended.clone(), finalized_at: now }

@@ -3,18 +3,19 @@
 use async_trait::async_trait;
 use epilogue_core::{
     EndRequest, Message, NodeId, Session, SessionState, Timestamp, Usage,
+    event::Activity,
     profile::Writes,
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, activity, agents::Agents, session, writer::Db};
+use super::{SqliteStorage, activity, session, writer::Db};
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
 };
 
 fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<BeginTurnOutcome> {
-    let db = db.connection;
+    let (db, agents) = (db.connection, db.agents);
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(BeginTurnOutcome::NoSession);
     };
@@ -28,7 +29,9 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
         BeginVerdict::Lapsed(deadline) => return Ok(BeginTurnOutcome::Lapsed(deadline)),
         BeginVerdict::Over(ended) => return Ok(BeginTurnOutcome::Over(ended)),
     };
-    Agents::follow(db, &mut session)?;
+    if !agents.follow_to_turn(db, &mut session)? {
+        return Ok(BeginTurnOutcome::NoAgent);
+    }
     session.turns = number;
     session.state = SessionState::Active {
         turn: Some(TurnInFlight {
@@ -104,9 +107,15 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     session::append(db, &session, (request.number, session.messages), &request.messages)?;
     put_on_record(db, &session, request)?;
     session.state = SessionState::Active { turn: None };
+    let was = session.came_about();
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
-    let end = request.then_end.map(EndRequest::asked);
+    if session.profile.searchable && !was && session.came_about() {
+        activity::record(db, &request.org, &Activity::session_opened(&session))?;
+    }
+    let end = request
+        .then_end
+        .map(|reason| EndRequest { by: request.by.clone(), ..EndRequest::asked(reason) });
     match end.map(|end| (session.end(&end.cause, now), end)) {
         Some((EndVerdict::End { reason, deadline }, end)) => {
             session::close(writer, &mut session, (reason, deadline), &end, now)?;

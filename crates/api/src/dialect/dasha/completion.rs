@@ -6,6 +6,7 @@
 //! channel is never reached through it.
 
 use axum::{Json, extract::State};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use epilogue_core::{
     AgentId, EndReason, EndRequest, Message, OrgId, Role, Session, SessionId, Span, Timestamp,
     message::{NewMessage, ToolCall},
@@ -37,8 +38,8 @@ pub const IDLE: Span = Span::from_secs(86_400);
 /// How many messages of history a client may send.
 pub const MESSAGES_MAX: usize = 1_000;
 
-/// What a client asks for.
-#[derive(Debug, Deserialize)]
+/// What a client asks for. Written again, it names its turn.
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct CompletionBody {
     agent: Option<AgentChoice>,
     messages: Option<Vec<GivenMessage>>,
@@ -49,14 +50,14 @@ pub(super) struct CompletionBody {
 }
 
 /// Which agent: one of the organization's, or a configuration in the request itself.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct AgentChoice {
     id: Option<String>,
     #[serde(flatten)]
     inline: Map<String, Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct GivenMessage {
     role: String,
     content: Option<String>,
@@ -64,7 +65,7 @@ struct GivenMessage {
     time: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct GivenCall {
     id: String,
     name: String,
@@ -88,6 +89,9 @@ pub(super) struct Completion {
 #[derive(Debug, Serialize, Deserialize)]
 struct Carried {
     session: SessionId,
+    /// The turn that came last.
+    #[serde(default)]
+    turn: u32,
 }
 
 /// Which agent takes the turn.
@@ -103,6 +107,8 @@ enum Choice {
 /// A request, checked.
 #[derive(Debug)]
 struct Asked {
+    /// Under which name the turn can be asked for again; a first one has none.
+    key: Option<String>,
     agent: Choice,
     /// What was said before.
     history: Vec<NewMessage>,
@@ -118,29 +124,53 @@ pub(super) async fn complete(
     Operates(caller): Operates,
     body: Result<JsonBody<CompletionBody>, Problem>,
 ) -> Result<Json<Completion>, Problem> {
-    let mut body = match body {
-        Ok(JsonBody(body)) => body,
-        Err(problem) => return Err(problem),
-    };
-    let state = body.state.take().filter(|state| !state.is_empty());
-    let carried = state.map(|state| read(&api, &caller.org, &state)).transpose()?;
-    let asked = check(body, api.engine().now())?;
-    let session = match carried {
-        Some(carried) => known(&api, &caller.org, &carried).await?,
+    let (carried, mut body) = counted(&api, &caller, body)?;
+    body.state = None;
+    let key = carried.as_ref().map(|carried| name_of(carried, &body)).transpose()?;
+    let asked = Asked { key, ..check(body, api.engine().now())? };
+    let session = match &carried {
+        Some(carried) => known(&api, &caller.org, carried, &asked.agent).await?,
         None if asked.message.is_none() => {
             return Err(Problem::field("messages", "must end with a message of the user"));
         }
         None => begin(&api, &caller, &asked).await?,
     };
-    let (session, produced) = turn(&api, &caller, session, asked).await?;
-    let carried = Carried { session: session.id };
+    let (session, written) = turn(&api, &caller, session, asked).await?;
+    let turn = written.last().map_or(session.turns, |message| message.turn);
+    let carried = Carried { session: session.id, turn };
     Ok(Json(Completion {
-        messages: view::messages(&produced),
+        messages: view::messages(&produced(&written)),
         state: write(&api, &caller.org, &carried)?,
         is_final: session.ended().is_some(),
         chat_id: session.dialect_id.clone(),
         call_id: session.dialect_id,
     }))
+}
+
+/// Counts a request against its limit, which comes before what is wrong with it: one with a state is a
+/// message to the conversation that it names, any other is an open.
+fn counted(
+    api: &Api,
+    caller: &Caller,
+    body: Result<JsonBody<CompletionBody>, Problem>,
+) -> Result<(Option<Carried>, CompletionBody), Problem> {
+    let state = body.as_ref().ok().and_then(|JsonBody(body)| body.state.as_deref());
+    let Some(state) = state.filter(|state| !state.is_empty()) else {
+        limit_opens(api, caller)?;
+        return body.map(|JsonBody(body)| (None, body));
+    };
+    let carried = read(api, &caller.org, state)?;
+    let subject = Subject::Messages(caller.org.clone(), carried.session);
+    within_limit(api, &subject, api.settings().messages_per_minute)?;
+    body.map(|JsonBody(body)| (Some(carried), body))
+}
+
+/// The name of the turn that a request asks for. The same words after the same turn are the same turn:
+/// a client that has lost the answer is given it again.
+fn name_of(carried: &Carried, body: &CompletionBody) -> Result<String, Problem> {
+    let words = serde_json::to_string(&(carried.turn, body));
+    let words = words.map_err(|error| Problem::internal(&error))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(crate::auth::hash(&words).0))
 }
 
 fn check(body: CompletionBody, now: Timestamp) -> Result<Asked, Problem> {
@@ -163,7 +193,7 @@ fn check(body: CompletionBody, now: Timestamp) -> Result<Asked, Problem> {
     }
     let variables = body.additional_data.unwrap_or_default();
     limits::object("additional_data", &variables, BAG_BYTES_MAX)?;
-    Ok(Asked { agent, history, message, variables, finish })
+    Ok(Asked { key: None, agent, history, message, variables, finish })
 }
 
 /// Which agent takes the turn. An id comes before whatever stands beside it.
@@ -220,7 +250,6 @@ fn text(value: Value) -> String {
 
 /// Puts a conversation on record.
 async fn begin(api: &Api, caller: &Caller, asked: &Asked) -> Result<Session, Problem> {
-    limit_opens(api, caller)?;
     let agent = match &asked.agent {
         Choice::Known(id) => id.clone(),
         Choice::Inline(given) => agents::make_unlisted(api, caller, given.clone()).await?,
@@ -235,11 +264,22 @@ async fn begin(api: &Api, caller: &Caller, asked: &Asked) -> Result<Session, Pro
     Ok(opened.session)
 }
 
-/// The conversation that a state belongs to.
-async fn known(api: &Api, org: &OrgId, carried: &Carried) -> Result<Session, Problem> {
+/// The conversation that a state belongs to. It stays with its agent.
+async fn known(
+    api: &Api,
+    org: &OrgId,
+    carried: &Carried,
+    agent: &Choice,
+) -> Result<Session, Problem> {
     let found = api.engine().find(org, &SessionName::Id(carried.session)).await?;
     let ours = |session: &Session| session.dialect.as_str() == NAME && session.channel.is_none();
-    found.filter(ours).ok_or_else(bad_state)
+    let session = found.filter(ours).ok_or_else(bad_state)?;
+    match agent {
+        Choice::Known(id) if *id != session.agent.id => {
+            Err(Problem::field("agent", "is not the one that this conversation is with"))
+        }
+        _ => Ok(session),
+    }
 }
 
 /// Takes the turn, and finishes the conversation if that is asked for.
@@ -256,11 +296,12 @@ async fn turn(
         let receipt = api.engine().end(&caller.org, session.id, request).await?;
         return Ok((receipt.map_or(session, |receipt| receipt.session), Vec::new()));
     };
-    within_limit(api, &Subject::Messages(session.id), api.settings().messages_per_minute)?;
     let extras = TurnExtras {
         variables: asked.variables,
         history: Some(asked.history),
+        key: asked.key,
         then_end,
+        ended_by: then_end.map(|_| caller.key.to_string()),
         ..TurnExtras::default()
     };
     let request = TurnRequest {
@@ -271,7 +312,7 @@ async fn turn(
         extras,
     };
     let record = api.engine().whole_turn(request).await.map_err(refused)?;
-    Ok((record.session, produced(&record.messages)))
+    Ok((record.session, record.messages))
 }
 
 fn read(api: &Api, org: &OrgId, state: &str) -> Result<Carried, Problem> {

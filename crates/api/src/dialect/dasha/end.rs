@@ -29,7 +29,7 @@ pub(super) async fn end(
     body: Result<OptionalBody<EndBody>, Problem>,
 ) -> Result<Json<ChatSession>, Problem> {
     let id = id?;
-    within_limit(&api, &Subject::Ends(id.0), api.settings().ends_per_minute)?;
+    within_limit(&api, &Subject::Ends(caller.org.clone(), id.0), api.settings().ends_per_minute)?;
     let note = body?.0.note;
     if let Some(note) = &note {
         limits::chars("note", note, NOTE_CHARS_MAX)?;

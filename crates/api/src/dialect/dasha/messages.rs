@@ -63,7 +63,11 @@ pub(super) async fn submit(
     body: Result<JsonBody<MessageBody>, Problem>,
 ) -> Result<Json<Turn>, Problem> {
     let id = id?;
-    within_limit(&api, &Subject::Messages(id.0), api.settings().messages_per_minute)?;
+    within_limit(
+        &api,
+        &Subject::Messages(caller.org.clone(), id.0),
+        api.settings().messages_per_minute,
+    )?;
     let (message, extras) = check(body?.0)?;
     let session = chat(&api, &caller.org, id).await?;
     let (org, session) = (caller.org, session.id);

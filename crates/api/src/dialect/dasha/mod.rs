@@ -67,8 +67,16 @@ pub const fn profile(ttl: Option<Span>) -> Profile {
             finish_is_shown: true,
             greets: false,
             agent_sets_times: false,
+            client_keeps: false,
         },
     }
+}
+
+/// How a conversation behaves that the client carries from turn to turn.
+pub const fn stateless(ttl: Option<Span>) -> Profile {
+    let mut profile = profile(ttl);
+    profile.turns.client_keeps = true;
+    profile
 }
 
 /// The chat sessions, C1 to C5.

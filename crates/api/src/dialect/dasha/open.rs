@@ -19,7 +19,7 @@ use super::{
     error::Problem,
     find::within_limit,
     limits::{self, BAG_BYTES_MAX, CHANNEL_CHARS_MAX, EXTERNAL_ID_BYTES_MAX, TTL_SECONDS},
-    profile,
+    profile, stateless,
     view::ChatSession,
     wire::JsonBody,
 };
@@ -143,7 +143,7 @@ pub(super) fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
         dialect_id: id.to_string(),
         agent: draft.agent.into(),
         kind: AgentKind::Text,
-        profile: profile(draft.ttl),
+        profile: if draft.channel.is_some() { profile(draft.ttl) } else { stateless(draft.ttl) },
         person: None,
         metadata: draft.metadata,
         variables: BTreeMap::new(),

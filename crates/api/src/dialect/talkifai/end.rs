@@ -9,7 +9,8 @@ use crate::{Api, rate::Subject};
 /// Ends a session. The body, if there is one, is not read: the contract has none, and a page that
 /// closes may send anything.
 pub(super) async fn end(State(api): State<Api>, holder: Holder) -> Response {
-    let limit = (Subject::Ends(holder.claims.sid), api.settings().ends_per_minute);
+    let subject = Subject::Ends(holder.claims.organization_id.clone(), holder.claims.sid);
+    let limit = (subject, api.settings().ends_per_minute);
     let ending = async { end_once(&api, &holder).await.map(Json) };
     // A token whose session is over is dead, however often it asks.
     let dead = async {

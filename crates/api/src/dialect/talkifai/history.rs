@@ -31,7 +31,8 @@ pub(super) async fn history(
     holder: Holder,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let limit = (Subject::History(holder.claims.sid), api.settings().history_per_minute);
+    let subject = Subject::History(holder.claims.organization_id.clone(), holder.claims.sid);
+    let limit = (subject, api.settings().history_per_minute);
     let reading = async {
         let session = holder.live_session(&api).await?;
         page(&api, &session, query.as_deref().unwrap_or_default()).await.map(Json)

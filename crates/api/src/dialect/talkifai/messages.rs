@@ -13,7 +13,8 @@ pub(super) async fn send(
     holder: Holder,
     body: Body,
 ) -> Response {
-    let limit = (Subject::Messages(holder.claims.sid), api.settings().messages_per_minute);
+    let subject = Subject::Messages(holder.claims.organization_id.clone(), holder.claims.sid);
+    let limit = (subject, api.settings().messages_per_minute);
     let answering = answer(&api, &gone, &holder, body);
     let over = async { holder.live_session(&api).await.map(drop) };
     limited(&api, limit, answering, over).await

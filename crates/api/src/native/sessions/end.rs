@@ -87,7 +87,7 @@ pub(super) async fn end_session(
         input::chars("note", note, 0, EndRequest::NOTE_CHARS_MAX)?;
     }
     let session = acting.session(&api, &id).await?;
-    let subject = Subject::Ends(session.id);
+    let subject = Subject::Ends(acting.org.clone(), session.id);
     within_limit(&api, &subject, api.settings().ends_per_minute)?;
     let note = body.note.filter(|note| !note.is_empty());
     let request = EndRequest { note, by: Some(acting.name()), ..EndRequest::asked(reason) };

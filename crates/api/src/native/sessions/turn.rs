@@ -163,7 +163,7 @@ pub(super) async fn take_turn(
         return Err(Problem::field("message", "must not be white space alone"));
     }
     let session = acting.session(&api, &id).await?;
-    let subject = Subject::Messages(session.id);
+    let subject = Subject::Messages(acting.org.clone(), session.id);
     within_limit(&api, &subject, api.settings().messages_per_minute)?;
     let request = TurnRequest {
         org: acting.org.clone(),

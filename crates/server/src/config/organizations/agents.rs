@@ -49,6 +49,9 @@ fn check_agent(agent: &Agent, at: &KeyPath, allow_private: bool, report: &mut Re
     }
     check_model(&agent.model, &at.key("model"), report);
     check_price(&agent.price, &at.key("price"), report);
+    if !agent.model.price.is_free() {
+        report.fail(at.key("model").key("price"), "belongs to the agent, not to its model");
+    }
     if let Some(webhook) = &agent.webhook {
         for name in webhook.headers.keys().filter(|name| !may_set_header(name)) {
             report.fail(at.key("webhook").key("headers").key(name), "is not a header to be set");
@@ -69,6 +72,7 @@ pub(in crate::config) fn check_models(
         let at = at.key(vendor);
         report.id(at.clone(), vendor);
         check_model(model, &at, report);
+        check_price(&model.price, &at.key("price"), report);
         if model.provider == ModelProvider::Listed {
             report.fail(at.key("provider"), "must say who answers: \"openai\" or \"scripted\"");
         }

@@ -8,6 +8,7 @@ use epilogue_core::{
         TOOL_RETRIES_MAX, ToolMethod, ToolSpec,
     },
     analysis::{Form, Label, LabelKind},
+    profile::FinishTool,
 };
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -124,6 +125,7 @@ fn llm(part: Part<'_>) -> Result<(ModelSpec, String), Problem> {
         script: Vec::new(),
         chosen_by: ChosenBy::Tenant,
         options: options(part)?,
+        price: Price::default(),
     };
     let mut prompt = part.member("prompt", |part| prompt(&part))?;
     if !trailing.is_empty() {
@@ -178,6 +180,9 @@ fn tool(part: Part<'_>) -> Result<Option<ToolSpec>, Problem> {
         let name = part.name(1, WORD_CHARS_MAX)?;
         if !is_tool_name(&name) {
             return Err(part.wrong("must be letters, digits and underscores, not a digit first"));
+        }
+        if FinishTool::FinishTheConversation.understood().contains(&name.as_str()) {
+            return Err(part.wrong("is the name of the tool that ends the conversation"));
         }
         Ok(name)
     })?;

@@ -111,7 +111,8 @@ async fn create(
     Ok(created(&id, document::shown(&caller.org, &record)))
 }
 
-/// Makes an agent of a configuration that came with a conversation, for that conversation alone.
+/// Makes an agent of a configuration that came with a conversation. The same configuration makes the
+/// same agent, however many conversations bring it along: clients send it with each.
 pub(super) async fn make_unlisted(
     api: &Api,
     caller: &Caller,
@@ -123,10 +124,24 @@ pub(super) async fn make_unlisted(
         *name = UNLISTED_NAME.into();
     }
     let document = secret::unmask(document, &Map::new())?;
+    let id = id_of(&caller.org, &document);
+    let first = write(caller, id.clone(), document.clone(), AgentChange::CreateUnlisted)?;
+    if written(&api.engine().write_agent(&caller.org, first).await?)? {
+        return Ok(id);
+    }
+    // Somebody has deleted or changed it by its id since.
     let id = new_id(api);
     let write = write(caller, id.clone(), document, AgentChange::CreateUnlisted)?;
     written(&api.engine().write_agent(&caller.org, write).await?)?;
     Ok(id)
+}
+
+/// The id that follows from an agent's document.
+fn id_of(org: &OrgId, document: &Map<String, Value>) -> AgentId {
+    let content = json!([org, document]).to_string();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&crate::auth::hash(&content).0[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string().into()
 }
 
 fn created(id: &AgentId, body: Value) -> Response {

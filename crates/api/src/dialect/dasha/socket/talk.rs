@@ -206,8 +206,12 @@ impl Talk {
             return Err("Too many messages wait for this conversation");
         }
         let per_minute = self.api.settings().messages_per_minute;
-        within_limit(&self.api, &Subject::Messages(self.session.id), per_minute)
-            .map_err(|_| "Rate limit exceeded")?;
+        within_limit(
+            &self.api,
+            &Subject::Messages(self.session.org.clone(), self.session.id),
+            per_minute,
+        )
+        .map_err(|_| "Rate limit exceeded")?;
         self.waiting.push_back(text);
         Ok(())
     }
