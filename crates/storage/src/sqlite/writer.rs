@@ -13,7 +13,6 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -25,13 +24,6 @@ use crate::{CommitStats, Error, Result};
 
 /// The most decisions in one commit: beyond it, a commit takes so long that callers notice.
 const BATCH_MAX: usize = 512;
-
-/// How many decisions make it likely that more are coming.
-const COMPANY: usize = 4;
-
-/// How long a batch that has company waits for more: about as long as a sync takes, which is what
-/// the callers behind them would wait otherwise.
-const GATHER: Duration = Duration::from_micros(200);
 
 /// What a decision works on.
 pub(super) struct Db<'a> {
@@ -189,7 +181,6 @@ impl Thread {
             return Some(Err(error));
         }
         let db = Db { connection: &self.connection, agents: &self.agents };
-        let mut gathered = false;
         while let Some(latest) = batch.last_mut() {
             if !latest.make(&db) {
                 return self.roll_back().err().map(Err);
@@ -197,21 +188,10 @@ impl Thread {
             if batch.len() == BATCH_MAX {
                 break;
             }
-            let Some(next) = self.next_of(batch.len(), &mut gathered) else { break };
+            let Ok(next) = self.waiting.try_recv() else { break };
             batch.push(next);
         }
         Some(self.commit())
-    }
-
-    /// What else waits, or comes in a moment when the batch has company.
-    fn next_of(&self, so_far: usize, gathered: &mut bool) -> Option<Box<dyn Decision>> {
-        let next = self.waiting.try_recv().ok();
-        if next.is_some() || *gathered || so_far < COMPANY {
-            return next;
-        }
-        *gathered = true;
-        thread::sleep(GATHER);
-        self.waiting.try_recv().ok()
     }
 
     /// Makes a batch so that each of its decisions happens whole or not at all, whatever it does.
