@@ -117,7 +117,7 @@ impl Fixture {
 
 /// Lets everything go on that can: tasks here, and the store's threads, for which only real time will do.
 pub async fn settle() {
-    for _ in 0..100 {
+    for _ in 0..250 {
         tokio::task::yield_now().await;
         std::thread::sleep(std::time::Duration::from_micros(300));
     }
