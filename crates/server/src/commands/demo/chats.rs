@@ -47,8 +47,8 @@ async fn finished_by_the_agent(talk: &Talk, printer: &Printer) -> Result<Shown, 
     printer.heading("Dasha: the agent finishes, and says so in its last answer");
     let id = text(&open(talk, "+4917087654321").await?, "id");
     printer.remark(&format!("session {id}"));
-    printer.said("person", "That was all, bye!");
-    let said = say(talk, &id, "That was all, bye!", None).await?;
+    printer.said("person", "Thank you, goodbye then!");
+    let said = say(talk, &id, "Thank you, goodbye then!", None).await?;
     printer.said("agent", &reply(&said));
     printer.remark(&format!("status {}", text(&said, "status")));
     Ok(Shown { title: "finished by the agent", id, reason: "agent_finish" })
