@@ -33,3 +33,13 @@ fn help_is_not_a_failure() {
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stdout).contains("Exit codes: 0"));
 }
+
+#[test]
+fn the_demo_finds_every_step_of_every_end_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path of text");
+    let output = epilogue(&["--data", data, "demo", "--exit", "--listen", "127.0.0.1:0"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("Every step of every end is done"), "{told}");
+}
