@@ -25,6 +25,7 @@ pub mod step;
 pub mod texting;
 pub mod time;
 pub mod usage;
+pub mod variable_spec;
 pub mod variables;
 
 pub use agent::Agent;

@@ -44,6 +44,7 @@ mod suite;
 pub mod tenants;
 pub mod texting;
 pub mod turns;
+pub mod variables;
 pub mod whole_turns;
 
 mod prelude {

@@ -238,6 +238,12 @@ macro_rules! conformance_suite {
                 the_end_within_a_turn_says_who_asked_for_it,
                 a_conversation_in_the_clients_keeping_is_told_of_from_its_first_turn_on,
             }
+            variables {
+                variables_are_laid_over_those_of_a_live_session,
+                variables_are_written_into_live_sessions_alone,
+                a_bag_that_would_become_too_long_stays_as_it_is,
+                variables_that_are_written_at_once_are_all_there,
+            }
             texting {
                 a_carrier_is_kept_found_and_replaced_under_its_name,
                 an_organization_has_as_many_carriers_and_numbers_as_it_may,
@@ -290,7 +296,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 22] = [
+    const FILES: [&str; 23] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -312,6 +318,7 @@ mod tests {
         include_str!("tenants.rs"),
         include_str!("texting.rs"),
         include_str!("turns.rs"),
+        include_str!("variables.rs"),
         include_str!("whole_turns.rs"),
     ];
 

@@ -25,6 +25,7 @@ mod session_list;
 mod step;
 mod step_settle;
 mod turn;
+mod variables;
 mod writer;
 
 use std::{

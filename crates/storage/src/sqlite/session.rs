@@ -15,11 +15,13 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, variables,
+    writer::Db,
 };
 use crate::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
     RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
+    WriteVariables, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -488,6 +490,14 @@ impl SessionStore for SqliteStorage {
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
         let org = org.clone();
         self.writer.decide(move |db| keep_alive(db, &org, id, now)).await
+    }
+
+    async fn write_variables(
+        &self,
+        request: WriteVariables,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome> {
+        self.writer.decide(move |db| variables::write(db.connection, &request, now)).await
     }
 
     async fn end(
