@@ -15,6 +15,7 @@ pub mod integration;
 pub mod ledger;
 pub mod message;
 pub mod money;
+pub mod open_calls;
 pub mod origin;
 pub mod person;
 pub mod profile;

@@ -33,6 +33,7 @@ pub mod ledger;
 pub mod lists;
 pub mod memory;
 mod model;
+pub mod open_calls;
 pub mod persistence;
 pub mod race;
 pub mod races;
