@@ -35,6 +35,7 @@ pub mod memory;
 mod model;
 pub mod open_calls;
 pub mod persistence;
+pub mod projects;
 pub mod race;
 pub mod races;
 pub mod races_work;

@@ -26,7 +26,8 @@ pub(super) fn read(body: &Members) -> Result<Vec<NewMessage>, Error> {
     if given.len() > MESSAGES_MAX {
         return Err(Error::bad(format!("messages must be at most {MESSAGES_MAX}")));
     }
-    let read = given.iter().enumerate().map(|(at, given)| message(&format!("messages[{at}]"), given));
+    let read =
+        given.iter().enumerate().map(|(at, given)| message(&format!("messages[{at}]"), given));
     let silent = |message: &NewMessage| {
         message.role == Role::Assistant
             && message.content.is_empty()
@@ -69,7 +70,8 @@ fn text(at: &str, content: &Value) -> Result<String, Error> {
     match content {
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => {
-            let texts = parts.iter().enumerate().map(|(n, given)| part(&format!("{at}[{n}]"), given));
+            let texts =
+                parts.iter().enumerate().map(|(n, given)| part(&format!("{at}[{n}]"), given));
             Ok(texts.collect::<Result<Vec<_>, _>>()?.join(BETWEEN_PARTS))
         }
         _ => Err(wrong(at, "must be a string or an array of text parts")),

@@ -86,7 +86,8 @@ fn messages_calls_and_ids_are_held_to_their_limits() {
     let many = |count: usize| vec![json!({ "role": "user", "content": "x" }); count];
     assert!(read(many(MESSAGES_MAX).into()).is_ok());
     assert!(read(many(MESSAGES_MAX + 1).into()).is_err());
-    let calls = |count: usize| json!([{ "role": "assistant", "tool_calls": vec![call("x"); count] }]);
+    let calls =
+        |count: usize| json!([{ "role": "assistant", "tool_calls": vec![call("x"); count] }]);
     assert!(read(calls(CALLS_MAX)).is_ok() && read(calls(CALLS_MAX + 1)).is_err());
     let named = |chars: usize| {
         read(json!([{ "role": "tool", "content": "x", "tool_call_id": "é".repeat(chars) }]))

@@ -37,7 +37,8 @@ async fn complete(
     body: Result<Members, Error>,
 ) -> Result<Response, Error> {
     let talk = read(&api, member, gone, &headers, &body?)?;
-    let answer = if talk.asked.stream { stream::answer(&talk).await } else { plain::answer(&talk).await };
+    let answer =
+        if talk.asked.stream { stream::answer(&talk).await } else { plain::answer(&talk).await };
     let mut response = axum::response::IntoResponse::into_response(answer);
     if let Some(name) = names::header(&talk.named.name) {
         response.headers_mut().insert(SESSION_ID, name);

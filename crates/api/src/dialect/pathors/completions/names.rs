@@ -58,7 +58,8 @@ fn of_header(header: &HeaderValue) -> Result<String, Error> {
     if limits::is_name(name) {
         return Ok(name.to_owned());
     }
-    let message = format!("X-Session-ID must have 1 to {NAME_CHARS_MAX} characters and not be blank");
+    let message =
+        format!("X-Session-ID must have 1 to {NAME_CHARS_MAX} characters and not be blank");
     Err(Error::bad(message))
 }
 

@@ -1,10 +1,6 @@
 //! What the agent has said, in the words of `chat.completion` and its chunks.
 
-use epilogue_core::{
-    Role, SessionId, Timestamp,
-    message::ToolCall,
-    open_calls::open_calls,
-};
+use epilogue_core::{Role, SessionId, Timestamp, message::ToolCall, open_calls::open_calls};
 use epilogue_engine::session::TurnRecord;
 use serde::Serialize;
 

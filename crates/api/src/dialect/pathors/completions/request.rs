@@ -170,7 +170,9 @@ mod tests {
             let error = asked(json!({ "tools": [tool("a"), wrong] })).expect_err("refused");
             assert!(error.message().starts_with(place), "{wrong}: {}", error.message());
         }
-        assert!(asked(json!({ "tools": {} })).is_err() && asked(json!({ "stream": "yes" })).is_err());
+        assert!(
+            asked(json!({ "tools": {} })).is_err() && asked(json!({ "stream": "yes" })).is_err()
+        );
     }
 
     #[test]

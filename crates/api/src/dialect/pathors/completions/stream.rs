@@ -146,10 +146,7 @@ impl Telling {
     }
 
     /// The turn is on disk: what it asks its caller to do comes with its end.
-    async fn complete(
-        &mut self,
-        record: &mut oneshot::Receiver<TurnRecord>,
-    ) -> Result<(), Error> {
+    async fn complete(&mut self, record: &mut oneshot::Receiver<TurnRecord>) -> Result<(), Error> {
         let record = record.await.map_err(|_| failed(TurnFailure::Store))?;
         let reply = Reply::of(&record).ok_or_else(gone)?;
         if !self.has_begun && !reply.text.is_empty() {

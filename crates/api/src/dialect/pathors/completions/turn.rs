@@ -138,7 +138,9 @@ pub(super) fn failed(failure: TurnFailure) -> Error {
     };
     let error = Error::new(status, failure.to_string());
     match failure {
-        TurnFailure::Misconfigured | TurnFailure::ToolLoop | TurnFailure::TooLong => error.for_good(),
+        TurnFailure::Misconfigured | TurnFailure::ToolLoop | TurnFailure::TooLong => {
+            error.for_good()
+        }
         _ => error,
     }
 }
