@@ -61,7 +61,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
         keeps,
         searchable: false,
         turns: TurnRules {
-            writes: Writes::WholeTurns,
+            writes: Writes::WithReply,
             overdue: Overdue::IsOver,
             configuration: Configuration::Frozen,
             end_waits: None,
@@ -70,6 +70,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
             greets: false,
             agent_sets_times: true,
             client_keeps: false,
+            defers_calls: true,
         },
     }
 }
