@@ -48,7 +48,7 @@ pub fn plan(session: &Session, agent: &Agent) -> Vec<Planned> {
 fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
     use Need::NotOwed;
     let profile = &session.profile;
-    let silent = session.usage.user_messages == 0;
+    let silent = is_silent(session);
     let never_was = !session.came_about();
     let store = || Need::Owed { lane: STORE_LANE.to_owned() };
     match kind {
@@ -81,6 +81,16 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         },
         StepKind::Purge if keeps_transcript(session, agent) => NotOwed("the transcript is kept"),
         StepKind::RecordResult | StepKind::Purge => store(),
+    }
+}
+
+/// Whether there is nothing to remember or to ask about. Of an avatar, the lines that it was given are
+/// the conversation: the person is only seen to watch.
+const fn is_silent(session: &Session) -> bool {
+    if session.profile.holds_media {
+        session.usage.total_messages == 0
+    } else {
+        session.usage.user_messages == 0
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     person::Person,
     profile::{Overdue, Profile},
     reason::{Deadline, DeadlineKind, EndCause, EndReason},
+    staging::Staging,
     time::{Span, Timestamp},
     usage::Usage,
 };
@@ -92,6 +93,9 @@ pub struct Context {
     /// The address of its endpoint, as the client gave it.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub address: Value,
+    /// How its avatar appears, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staging: Option<Staging>,
 }
 
 /// Where a session is in its life. Each state carries exactly the facts that are true in it.

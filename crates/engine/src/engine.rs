@@ -17,7 +17,8 @@ use crate::{
     media::MediaPlane,
     memory::Memory,
     metrics::Metrics,
-    session::{sweep::Alarm, turns::Turns, watch::Watches},
+    session::{stage::Stages, sweep::Alarm, turns::Turns, watch::Watches},
+    speech::Voice,
     tool::Toolbox,
     webhook::WebhookSender,
     wording::Wording,
@@ -43,6 +44,8 @@ pub struct Parts {
     pub memory: Arc<dyn Memory>,
     /// Who holds media.
     pub media: Arc<dyn MediaPlane>,
+    /// Who speaks for avatars. `None`: nobody.
+    pub voice: Option<Arc<dyn Voice>>,
     /// Who words webhooks.
     pub wording: Arc<dyn Wording>,
     /// Bounds.
@@ -63,6 +66,8 @@ pub(crate) struct Inner {
     pub turns: Turns,
     /// Who is hinted when something happens to a session.
     pub watches: Watches,
+    /// The stages of sessions that are seen and heard here.
+    pub stages: Stages,
     /// Wakes the sweeper when something is due earlier than it thinks.
     pub alarm: Alarm,
     /// Wakes the worker when there are new steps.
@@ -83,6 +88,7 @@ impl Engine {
             metrics: Metrics::new(),
             turns: Turns::default(),
             watches: Watches::default(),
+            stages: Stages::default(),
             alarm: Alarm::default(),
             new_steps: tokio::sync::Notify::new(),
             new_messages: tokio::sync::Notify::new(),

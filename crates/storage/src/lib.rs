@@ -25,6 +25,7 @@ mod page;
 mod result;
 mod session;
 pub mod sqlite;
+mod stage;
 mod step;
 #[cfg(test)]
 mod suites;
@@ -66,6 +67,7 @@ pub use session::{
     RecentFilter, RecentSessions, SessionCensus, SessionFilter, SessionName, SessionStore,
     StateFilter, WriteVariables, WriteVariablesOutcome,
 };
+pub use stage::{StageStore, TakeStage, TakeStageOutcome, WriteSaid, WriteSaidOutcome};
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
@@ -80,6 +82,7 @@ pub trait Storage:
     SessionStore
     + TurnStore
     + ConnectionStore
+    + StageStore
     + StepStore
     + DeliveryStore
     + LedgerStore

@@ -86,6 +86,7 @@ impl World {
             webhooks: receiver.clone(),
             memory: Arc::new(EmbeddedMemory::new(storage)),
             media: Arc::new(NoMedia),
+            voice: None,
             wording: Arc::new(Dialects),
             limits,
             policies: StepPolicies::default(),

@@ -172,6 +172,7 @@ fn parts(
         tools: Toolbox::new(Egress::new(setup.private_tools).expect("a client"), shared.clone()),
         webhooks: if setup.real_webhooks { real } else { webhooks },
         media: Arc::new(NoMedia),
+        voice: None,
         wording: Arc::new(Dialects),
         limits: setup.limits.clone(),
         policies: StepPolicies::default(),

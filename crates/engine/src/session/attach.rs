@@ -55,7 +55,7 @@ impl Engine {
         Connection { id, holder: holder.to_owned(), node, grace, lost_at: None }
     }
 
-    fn draw_connection(&self) -> ConnectionId {
+    pub(super) fn draw_connection(&self) -> ConnectionId {
         format!("con_{:032x}", u128::from_be_bytes(self.ids().bytes())).into()
     }
 

@@ -83,10 +83,19 @@ impl Engine {
         Ok(receipt)
     }
 
+    /// Stops media at once. That it is released is the business of a step; this only makes it soon.
+    fn stop_media(&self, id: SessionId) {
+        let engine = self.clone();
+        self.inner.tasks.spawn(async move { engine.clear_stage(id).await });
+    }
+
     /// Wakes whoever works on what an end owes, and counts it. To be called once per end.
     pub(crate) fn has_ended(&self, session: &Session, ended: &Ended) {
         if matches!(session.state, SessionState::Finalizing(_)) {
             self.inner.new_steps.notify_one();
+        }
+        if session.profile.holds_media {
+            self.stop_media(session.id);
         }
         self.inner.watches.hint(&(session.org.clone(), session.id));
         self.inner.metrics.session_ended(&session.dialect, ended);

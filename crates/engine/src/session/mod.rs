@@ -4,6 +4,7 @@ pub mod attach;
 pub mod end;
 pub mod open;
 mod prompt;
+pub mod stage;
 pub mod sweep;
 pub mod turn;
 mod turn_record;
@@ -17,6 +18,7 @@ pub mod whole_turn;
 pub use self::{
     attach::{Attached, Attachment},
     open::{OpenError, OpenSession, Opened, Origin},
+    stage::{Say, Shown, Spoken, StageError},
     turn::{
         TurnError, TurnEvent, TurnExtras, TurnFailure, TurnInput, TurnRecord, TurnRequest,
         TurnStream, TurnUsage, WhenBusy,

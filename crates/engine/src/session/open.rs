@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use epilogue_core::{
     Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile,
-    ProjectId, Role, Session, SessionId, SessionState, Usage,
+    ProjectId, Role, Session, SessionId, SessionState, Staging, Usage,
     agent::AgentKind,
     message::NewMessage,
     session::{AgentVersion, Context},
@@ -56,6 +56,8 @@ pub struct Origin {
     pub reserved: BTreeMap<String, String>,
     /// The connection it lives by, from [`Engine::new_connection`].
     pub connection: Option<Connection>,
+    /// How its avatar appears, if it has one.
+    pub staging: Option<Staging>,
 }
 
 /// A session that is open.
@@ -233,6 +235,7 @@ impl Engine {
                 bag: request.origin.bag,
                 reserved: request.origin.reserved,
                 address: request.origin.address,
+                staging: request.origin.staging,
             },
             opened_at: now,
             last_activity: now,

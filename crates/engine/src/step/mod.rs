@@ -87,7 +87,7 @@ pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDo
     let cx = prepare(engine, &claimed.step).await?;
     match claimed.step.kind {
         StepKind::ReleaseMedia => {
-            let released = engine.inner.parts.media.release(cx.session.id).await;
+            let released = engine.clear_stage(cx.session.id).await;
             Ok(StepDone::Done { detail: format!("{released} released"), products: Vec::new() })
         }
         StepKind::IngestMemory => ingest_memory::run(&cx).await,

@@ -182,7 +182,7 @@ async fn everything_that_is_owed_is_done_once_and_in_order() {
     app.model().answers([vec![text("{}"), end()]]);
     app.end_for(id, EndReason::Disconnected).await;
     app.run_until_idle().await;
-    assert_eq!(app.world.media.released(), [id]);
+    assert_eq!(app.world.media.released(), [id, id], "at once, and by the step that makes sure");
     assert_eq!(app.webhooks().kinds(), ["notify_ended"]);
     app.advance(Span::from_secs(6));
     app.run_until_idle().await;
@@ -190,5 +190,5 @@ async fn everything_that_is_owed_is_done_once_and_in_order() {
     let states = app.steps(id).await;
     assert_eq!(states.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), StepKind::ALL);
     assert!(states.iter().all(|(_, state)| *state == "done"), "{states:?}");
-    assert_eq!(app.world.media.released(), [id]);
+    assert_eq!(app.world.media.released(), [id, id]);
 }

@@ -41,6 +41,7 @@ pub mod races;
 pub mod races_work;
 pub mod searches;
 pub mod sessions;
+pub mod stages;
 pub mod steps;
 mod suite;
 pub mod tenants;
@@ -54,8 +55,8 @@ mod prelude {
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
         DeliveryStore as _, DirectoryStore as _, InboxStore as _, IntegrationStore as _,
-        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _,
-        TurnStore as _,
+        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StageStore as _,
+        StepStore as _, TurnStore as _,
     };
 }
 

@@ -256,6 +256,14 @@ macro_rules! conformance_suite {
                 a_bag_that_would_become_too_long_stays_as_it_is,
                 variables_that_are_written_at_once_are_all_there,
             }
+            stages {
+                a_session_goes_with_the_node_of_its_stage,
+                a_stage_is_set_for_live_sessions_alone,
+                what_is_said_on_a_stage_is_the_transcript,
+                a_turn_that_is_long_has_several_messages,
+                nothing_is_said_past_the_fence,
+                what_is_said_comes_before_the_end_or_not_at_all,
+            }
             texting {
                 a_carrier_is_kept_found_and_replaced_under_its_name,
                 an_organization_has_as_many_carriers_and_numbers_as_it_may,
@@ -319,7 +327,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 25] = [
+    const FILES: [&str; 26] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -339,6 +347,7 @@ mod tests {
         include_str!("races.rs"),
         include_str!("races_work.rs"),
         include_str!("sessions.rs"),
+        include_str!("stages.rs"),
         include_str!("steps.rs"),
         include_str!("tenants.rs"),
         include_str!("texting.rs"),

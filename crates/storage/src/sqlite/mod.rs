@@ -24,6 +24,7 @@ mod row;
 mod session;
 mod session_list;
 mod session_live;
+mod stage;
 mod step;
 mod step_settle;
 mod turn;

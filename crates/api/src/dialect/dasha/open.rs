@@ -154,6 +154,7 @@ pub(super) fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
             address,
             bag: draft.bag,
             connection: draft.connection,
+            staging: None,
         },
     }
 }

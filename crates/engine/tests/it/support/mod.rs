@@ -174,6 +174,7 @@ impl World {
             model: Arc::new(FakeModel::new(pace.clone())),
             webhooks: Arc::new(FakeWebhooks::new(pace)),
             media: Arc::default(),
+            voice: None,
             mood: Arc::new(AtomicU8::new(Mood::Well as u8)),
             limits: setup.limits.clone(),
             policies: setup.policies.clone(),

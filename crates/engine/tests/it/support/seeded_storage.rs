@@ -34,9 +34,9 @@ use epilogue_storage::{
     Progress, Project, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
     RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
     ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
-    Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariables,
-    WriteVariablesOutcome,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
+    StepStore, Storage, TakeStage, TakeStageOutcome, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -132,6 +132,11 @@ scheduled!(ConnectionStore {
     fn attach(org: &OrgId, id: SessionId, request: AttachRequest) -> AttachOutcome;
     fn detach(org: &OrgId, id: SessionId, connection: &ConnectionId, now: Timestamp) -> DetachOutcome;
     fn lose_connections(alive: &[NodeId], now: Timestamp) -> u64;
+});
+
+scheduled!(StageStore {
+    fn take_stage(request: TakeStage, now: Timestamp) -> TakeStageOutcome;
+    fn write_said(request: WriteSaid, now: Timestamp) -> WriteSaidOutcome;
 });
 
 scheduled!(StepStore {
