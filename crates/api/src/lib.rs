@@ -26,6 +26,7 @@ pub fn router(api: &Api) -> Router {
     dialect::talkifai::router(api)
         .merge(dialect::dasha::router(api))
         .merge(dialect::pathors::router(api))
+        .merge(dialect::kaltura::router(api))
         .merge(native::router(api))
         .fallback(native::no_such_path)
 }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use crate::{
     dialect::{
         dasha::sms::TwilioSettings,
+        kaltura::{KalturaSettings, UPLOADS_AT_ONCE},
         pathors::{PathorsSettings, SEARCHES_AT_ONCE},
     },
     rate::Limiter,
@@ -40,6 +41,8 @@ pub struct Settings {
     pub twilio: TwilioSettings,
     /// What the Pathors API announces to go.
     pub pathors: PathorsSettings,
+    /// Avatar sessions of the Kaltura API.
+    pub kaltura: KalturaSettings,
     /// The key of whoever has the data folder, good for every organization.
     pub operator: Option<KeyHash>,
 }
@@ -56,13 +59,15 @@ struct Inner {
     settings: Settings,
     limiter: Limiter,
     searches: Semaphore,
+    uploads: Semaphore,
 }
 
 impl Api {
     /// An API over an engine.
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
         let (limiter, searches) = (Limiter::default(), Semaphore::new(SEARCHES_AT_ONCE));
-        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter, searches }) }
+        let uploads = Semaphore::new(UPLOADS_AT_ONCE);
+        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter, searches, uploads }) }
     }
 
     /// The engine.
@@ -83,6 +88,11 @@ impl Api {
     /// The places of searches that read whole conversations.
     pub(crate) fn searches(&self) -> &Semaphore {
         &self.inner.searches
+    }
+
+    /// The places of recordings that are taken in.
+    pub(crate) fn uploads(&self) -> &Semaphore {
+        &self.inner.uploads
     }
 
     /// Counts requests against the limits.

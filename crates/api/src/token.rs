@@ -4,9 +4,11 @@
 //! time. So a token dies with its session, at once and on every node.
 
 use epilogue_core::{AgentId, OrgId, Session, SessionId, Span, Timestamp};
+use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::Sha256;
 
 use crate::seal::Seal;
 
@@ -42,6 +44,7 @@ pub struct SessionTokens {
     validation: Validation,
     states: Seal,
     secrets: Seal,
+    names: [u8; 32],
 }
 
 impl SessionTokens {
@@ -58,6 +61,7 @@ impl SessionTokens {
             validation,
             states: Seal::new(secret, "conversation state"),
             secrets: Seal::new(secret, "account secrets"),
+            names: mac(secret, b"names"),
         }
     }
 
@@ -69,6 +73,40 @@ impl SessionTokens {
     /// Seals what the store keeps of secrets that must be had again.
     pub(crate) const fn secrets(&self) -> &Seal {
         &self.secrets
+    }
+
+    /// What only this server can make of these parts, for one purpose.
+    pub(crate) fn mac(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut text = Vec::new();
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            // Each with its length, so that no two lists of parts are one text.
+            text.extend((part.len() as u64).to_be_bytes());
+            text.extend(*part);
+        }
+        mac(&self.names, &text)
+    }
+
+    /// A token that says whatever an API's tokens say.
+    pub(crate) fn sign_claims(
+        &self,
+        claims: &impl Serialize,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        encode(&Header::new(Algorithm::HS256), claims, &self.signing)
+    }
+
+    /// What a token for this audience says. `None`: it is forged, damaged, or for another. Whether it is
+    /// too old is for the caller to see.
+    pub(crate) fn read_claims<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        audience: &str,
+    ) -> Option<T> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let mut validation = self.validation.clone();
+        validation.set_audience(&[audience]);
+        decode::<T>(token, &self.reading, &validation).ok().map(|read| read.claims)
     }
 
     /// A token for `session`, opened by the holder of `user`'s key.
@@ -98,4 +136,11 @@ impl SessionTokens {
         let claims = decode::<Claims>(token, &self.reading, &self.validation).ok()?.claims;
         (now.as_secs() < claims.exp).then_some(claims)
     }
+}
+
+fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
+    let mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(key);
+    let mut mac = mac.expect("a key of any length will do");
+    mac.update(text);
+    mac.finalize().into_bytes().into()
 }

@@ -15,6 +15,8 @@ impl Wording for Dialects {
             native::NAME => native::payload(notification),
             dialect::talkifai::NAME => dialect::talkifai::payload(notification),
             dialect::dasha::NAME => dialect::dasha::payload(notification),
+            // This API has no events: its owners hear what the native API tells.
+            dialect::kaltura::NAME => native::payload(notification),
             _ => None,
         }
     }

@@ -17,7 +17,9 @@ use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies,
     clock::SimClock,
     ids::Ids,
+    media::MediaPlane,
     memory::EmbeddedMemory,
+    speech::Voice,
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
     worker::Worker,
@@ -47,6 +49,8 @@ pub struct Setup {
     pub private_tools: bool,
     /// Whether webhooks are sent for real, through the guard, instead of being noted.
     pub real_webhooks: bool,
+    /// Who shows avatars, and who speaks for them.
+    pub stage: (Arc<dyn MediaPlane>, Option<Arc<dyn Voice>>),
     /// Whom the store knows.
     pub organizations: Vec<OrganizationConfig>,
 }
@@ -68,6 +72,7 @@ impl Default for Setup {
                 session_ttl: epilogue_core::Span::from_secs(3_600),
             },
             pathors: epilogue_api::dialect::pathors::PathorsSettings::default(),
+            kaltura: epilogue_api::dialect::kaltura::KalturaSettings::default(),
             operator: None,
         };
         Self {
@@ -76,6 +81,7 @@ impl Default for Setup {
             seed: 7,
             private_tools: false,
             real_webhooks: false,
+            stage: (Arc::new(NoMedia), None),
             organizations: organizations(),
         }
     }
@@ -171,8 +177,8 @@ fn parts(
         models,
         tools: Toolbox::new(Egress::new(setup.private_tools).expect("a client"), shared.clone()),
         webhooks: if setup.real_webhooks { real } else { webhooks },
-        media: Arc::new(NoMedia),
-        voice: None,
+        media: setup.stage.0.clone(),
+        voice: setup.stage.1.clone(),
         wording: Arc::new(Dialects),
         limits: setup.limits.clone(),
         policies: StepPolicies::default(),

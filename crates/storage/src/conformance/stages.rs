@@ -77,7 +77,8 @@ pub async fn what_is_said_on_a_stage_is_the_transcript(backend: &impl Backend) -
     let world = World::new(backend).await?;
     let session = world.opened(1).await?;
     let mut said = Vec::new();
-    for (turn, text) in [(None, "Hello,"), (Some(1), "world."), (None, "Bye."), (Some(1), "Late.")] {
+    for (turn, text) in [(None, "Hello,"), (Some(1), "world."), (None, "Bye."), (Some(1), "Late.")]
+    {
         let request = words(&world, session.id, turn, text);
         said.push(world.store.write_said(request, at(said.len() as u64 + 1)).await?);
     }
@@ -136,9 +137,7 @@ pub async fn nothing_is_said_past_the_fence(backend: &impl Backend) -> Result<()
     Ok(())
 }
 
-pub async fn what_is_said_comes_before_the_end_or_not_at_all(
-    backend: &impl Backend,
-) -> Result<()> {
+pub async fn what_is_said_comes_before_the_end_or_not_at_all(backend: &impl Backend) -> Result<()> {
     each_round(backend, async |world, dice| {
         let session = world.opened(1).await?;
         let (store, request) = (Arc::clone(&world.store), words(world, session.id, None, "Hi."));

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Connection as Held, Role, Session, Span, Timestamp, message::NewMessage,
+    Connection as Held, Role, Session, Span, Timestamp,
+    message::NewMessage,
     staging::{SAID_BYTES_MAX, joined},
 };
 use rusqlite::{Connection, params};

@@ -1,0 +1,255 @@
+//! 2.1: `POST /v1/avatar-session` and `POST /v1/avatar-session/create`
+
+use std::collections::BTreeMap;
+
+use axum::{Json, body::Body, extract::State};
+use epilogue_core::{Person, Profile, Session, Span, Staging, Timestamp, agent::AgentKind};
+use epilogue_engine::session::{OpenError, OpenSession, Origin};
+use http::HeaderMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    NAME,
+    access::{self, Owner},
+    body::{object, word},
+    cors::IDEMPOTENCY_KEY,
+    error::Error,
+    profile, token,
+};
+use crate::{Api, body};
+
+/// How slowly and how fast an avatar may speak, in hundredths of its voice's own pace.
+const PACE_PERCENT: (f64, f64) = (50.0, 200.0);
+/// The avatar that stands in for those that are not known here.
+const DEFAULT_AVATAR: &str = "default";
+/// The longest key under which a create may be repeated, in bytes.
+pub(super) const KEY_BYTES_MAX: usize = 255;
+/// How long a create under the same key is the same.
+const KEY_LASTS: Span = Span::from_secs(24 * 3600);
+/// How often another name is drawn when one is taken.
+const NAMES_MAX: u32 = 4;
+
+/// A session that is open.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Created {
+    success: bool,
+    session_id: String,
+    token: String,
+}
+
+/// Creates a session. Each call opens a new one, unless it repeats one by its `Idempotency-Key`.
+pub(super) async fn create(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Created>, Error> {
+    let owner = access::owner(&api, &headers)?;
+    let request = Wanted::read(&object(&body::read(&api, body).await?)?)?;
+    let key = key(&headers)?;
+    if let Some(known) = repeated(&api, &owner, key).await? {
+        return created(&api, &known);
+    }
+    let staging = request.staging(&api)?;
+    let session = open(&api, &owner, key, (staging, request.metadata)).await?;
+    created(&api, &session)
+}
+
+fn created(api: &Api, session: &Session) -> Result<Json<Created>, Error> {
+    let token = token::sign(api.tokens(), session).map_err(Error::internal)?;
+    Ok(Json(Created { success: true, session_id: session.dialect_id.clone(), token }))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
+    let key = headers.get(&IDEMPOTENCY_KEY).map(|value| value.as_bytes().trim_ascii());
+    match key.filter(|key| !key.is_empty()) {
+        Some(key) if key.len() > KEY_BYTES_MAX => {
+            let error = format!("Idempotency-Key is too long (at most {KEY_BYTES_MAX} bytes)");
+            Err(Error::bad(error))
+        }
+        key => Ok(key),
+    }
+}
+
+/// The session that this create opened when it was asked for the first time.
+async fn repeated(
+    api: &Api,
+    owner: &Owner<'_>,
+    key: Option<&[u8]>,
+) -> Result<Option<Session>, Error> {
+    let Some(key) = key else { return Ok(None) };
+    let now = api.engine().now();
+    for day in [day(now), day(now) - 1] {
+        let found = access::find(api, &owner.partner.org, &name_by(api, owner, key, day)).await?;
+        let found = found.filter(|session| now.since(session.opened_at) < KEY_LASTS);
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn day(now: Timestamp) -> i64 {
+    now.as_millis().div_euclid(KEY_LASTS.as_millis().cast_signed())
+}
+
+/// The name of the session that a key stands for on one day. It follows from the key, so that the store,
+/// which takes each name once, holds a key to one session.
+fn name_by(api: &Api, owner: &Owner<'_>, key: &[u8], day: i64) -> String {
+    let partner = owner.partner.id.to_be_bytes();
+    let parts = [owner.partner.org.as_str().as_bytes(), &partner, owner.user.as_bytes(), key];
+    let day = day.to_be_bytes();
+    let mac = api.tokens().mac("avatar session by key", &[&parts[..], &[&day]].concat());
+    named([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|byte: usize| mac[byte]))
+}
+
+/// A name made of random bytes: a version 4 UUID.
+fn named(random: [u8; 16]) -> String {
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+}
+
+/// Opens a session. Its place on the stage is kept before it is on record, so that none is opened that
+/// cannot be shown.
+async fn open(
+    api: &Api,
+    owner: &Owner<'_>,
+    key: Option<&[u8]>,
+    (staging, metadata): (Staging, Value),
+) -> Result<Session, Error> {
+    let engine = api.engine();
+    let agent = engine.agent(&owner.partner.org, &owner.partner.agent).await?;
+    let Some((_, agent)) = agent.filter(|(_, agent)| agent.enabled) else {
+        return Err(Error::Unavailable);
+    };
+    for _ in 0..NAMES_MAX {
+        let name = match key {
+            Some(key) => name_by(api, owner, key, day(engine.now())),
+            None => named(engine.ids().bytes()),
+        };
+        let asked = (staging.clone(), metadata.clone());
+        let draft = draft(api, owner, name.clone(), (profile(&agent), asked));
+        let id = draft.id;
+        engine.reserve_stage(id, &staging.avatar).await?;
+        let error = match engine.open(draft).await {
+            Ok(opened) => return Ok(opened.session),
+            Err(error) => error,
+        };
+        engine.clear_stage(id).await;
+        match error {
+            // Somebody else was faster with the same key, or chance has drawn a name twice.
+            OpenError::NameTaken => {
+                if let Some(known) = repeated(api, owner, key).await? {
+                    return Ok(known);
+                }
+            }
+            OpenError::InsufficientCredits { .. } => return Err(Error::InsufficientCredits),
+            OpenError::TooManyOpen | OpenError::Disabled => return Err(Error::Unavailable),
+            OpenError::Engine(error) => return Err(error.into()),
+            error @ (OpenError::NoAgent | OpenError::WrongKind | OpenError::EndpointTaken(_)) => {
+                return Err(Error::internal(error));
+            }
+        }
+    }
+    Err(Error::internal(OpenError::NameTaken))
+}
+
+fn draft(
+    api: &Api,
+    owner: &Owner<'_>,
+    name: String,
+    (profile, (staging, metadata)): (Profile, (Staging, Value)),
+) -> OpenSession {
+    OpenSession {
+        org: owner.partner.org.clone(),
+        id: api.engine().new_session_id(),
+        dialect: NAME.into(),
+        dialect_id: name,
+        agent: owner.partner.agent.clone(),
+        kind: AgentKind::Avatar,
+        profile,
+        person: Person::new(&owner.user),
+        metadata,
+        variables: BTreeMap::new(),
+        origin: Origin { staging: Some(staging), ..Origin::default() },
+    }
+}
+
+/// What a client wants to see and hear.
+#[derive(Debug)]
+struct Wanted {
+    avatar: String,
+    voice: Option<String>,
+    pace_percent: Option<u16>,
+    metadata: Value,
+}
+
+impl Wanted {
+    fn read(body: &Map<String, Value>) -> Result<Self, Error> {
+        let none = Map::new();
+        let (visual, voice) =
+            (part(body, "visualConfig", &none)?, part(body, "voiceConfig", &none)?);
+        let mut metadata = Map::new();
+        let mut note = |name: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                metadata.insert(name.to_owned(), value.clone().into());
+            }
+        };
+        let (at_visual, at_voice) = ("visualConfig.", "voiceConfig.");
+        // One that is no text is as good as none, as long as the other is there.
+        let named = |name| word(visual, name, at_visual).ok().flatten();
+        let avatar = named("avatarId").or_else(|| named("id"));
+        let avatar = avatar.ok_or(Error::bad("visualConfig.avatarId is required"))?;
+        let voice_id = word(voice, "id", at_voice)?;
+        note("avatar", &Some(avatar.clone()));
+        note("voice", &voice_id);
+        note("voiceModel", &word(voice, "modelId", at_voice)?);
+        note("language", &word(voice, "language", at_voice)?);
+        note("client", &word(body, "clientId", "")?);
+        let pace_percent = pace(voice.get("speed"))?;
+        Ok(Self { avatar, voice: voice_id, pace_percent, metadata: metadata.into() })
+    }
+
+    /// What that is here. Ids of elsewhere are the default, so that a client that moves here is shown
+    /// something.
+    fn staging(&self, api: &Api) -> Result<Staging, Error> {
+        let settings = &api.settings().kaltura;
+        let avatar = if api.engine().has_avatar(&self.avatar) {
+            &self.avatar
+        } else if settings.strict_avatars {
+            return Err(Error::bad("Avatar not found"));
+        } else {
+            tracing::info!(avatar = ?self.avatar, "an avatar that is not known is the default");
+            DEFAULT_AVATAR
+        };
+        let voice = self.voice.as_ref().and_then(|voice| settings.voices.get(voice)).cloned();
+        Ok(Staging { avatar: avatar.to_owned(), voice, pace_percent: self.pace_percent })
+    }
+}
+
+fn part<'a>(
+    body: &'a Map<String, Value>,
+    name: &str,
+    none: &'a Map<String, Value>,
+) -> Result<&'a Map<String, Value>, Error> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(none),
+        Some(Value::Object(part)) => Ok(part),
+        Some(_) => Err(Error::bad(format!("{name} must be an object"))),
+    }
+}
+
+fn pace(speed: Option<&Value>) -> Result<Option<u16>, Error> {
+    let speed = match speed {
+        None | Some(Value::Null) => return Ok(None),
+        Some(speed) => speed.as_f64().filter(|speed| *speed > 0.0),
+    };
+    let speed = speed.ok_or(Error::bad("voiceConfig.speed must be a number above 0"))?;
+    let percent = (speed * 100.0).clamp(PACE_PERCENT.0, PACE_PERCENT.1).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within bounds"
+    )]
+    Ok(Some(percent as u16))
+}
