@@ -192,6 +192,8 @@ pub enum AgentFinish {
 pub enum Keeps {
     /// Everything, the transcript included.
     Transcript,
-    /// Counters, cost and analysis. Messages, metadata and recalled memory are removed.
+    /// Messages, counters, cost and analysis. Metadata, variables and recalled memory are removed.
+    Messages,
+    /// Counters, cost and analysis. Messages, metadata, variables and recalled memory are removed.
     Counters,
 }

@@ -336,7 +336,7 @@ impl StepStore for SqliteStorage {
     }
 
     async fn settle(&self, request: SettleRequest, now: Timestamp) -> Result<SettleOutcome> {
-        self.writer.decide(move |db| step_settle::settle(db.connection, &request, now)).await
+        self.writer.decide(move |db| step_settle::settle(db, &request, now)).await
     }
 
     async fn settle_and_claim(
@@ -346,7 +346,7 @@ impl StepStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
         let decision = move |db: &Db<'_>| {
-            let outcome = step_settle::settle(db.connection, &request, now)?;
+            let outcome = step_settle::settle(db, &request, now)?;
             let claimed = match outcome {
                 SettleOutcome::Recorded { .. } => claim(db, &next, now)?,
                 SettleOutcome::LeaseLost => Vec::new(),
