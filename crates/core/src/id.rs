@@ -55,6 +55,10 @@ text_id! {
     AgentId
 }
 text_id! {
+    /// A project within its organization: in APIs that have such, what sessions and keys belong to.
+    ProjectId
+}
+text_id! {
     /// Which vendor's API opened a session. A label the core stores and never interprets.
     Dialect
 }

@@ -30,7 +30,9 @@ pub mod variables;
 pub use agent::Agent;
 pub use connection::Connection;
 pub use endpoint::EndpointKey;
-pub use id::{AgentId, ConnectionId, Dialect, EventId, KeyId, NodeId, OrgId, SessionId, StepId};
+pub use id::{
+    AgentId, ConnectionId, Dialect, EventId, KeyId, NodeId, OrgId, ProjectId, SessionId, StepId,
+};
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};
 pub use person::{MemoryScope, Person};

@@ -140,6 +140,8 @@ pub enum FinishTool {
     FinishTheConversation,
     /// `endConversation`
     EndConversation,
+    /// `end_call`
+    EndCall,
 }
 
 impl FinishTool {
@@ -149,6 +151,7 @@ impl FinishTool {
             Self::EndChat => "end_chat",
             Self::FinishTheConversation => "finishTheConversation",
             Self::EndConversation => "endConversation",
+            Self::EndCall => "end_call",
         }
     }
 
@@ -157,6 +160,7 @@ impl FinishTool {
     pub const fn understood(self) -> &'static [&'static str] {
         match self {
             Self::EndChat => &["end_chat"],
+            Self::EndCall => &["end_call", "end_chat"],
             Self::FinishTheConversation | Self::EndConversation => {
                 &["finishTheConversation", "endConversation"]
             }
@@ -192,8 +196,9 @@ pub enum AgentFinish {
 pub enum Keeps {
     /// Everything, the transcript included.
     Transcript,
-    /// Messages, counters, cost and analysis. Metadata, variables and recalled memory are removed.
+    /// The messages, and what [`Self::Counters`] keeps. Variables, metadata and recalled memory are
+    /// removed.
     Messages,
-    /// Counters, cost and analysis. Messages, metadata, variables and recalled memory are removed.
+    /// Counters, cost and analysis. Messages, metadata and recalled memory are removed.
     Counters,
 }

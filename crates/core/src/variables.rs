@@ -41,6 +41,65 @@ pub fn depth(value: &Value) -> usize {
     }
 }
 
+/// How much a bag may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BagLimits {
+    /// In bytes of JSON.
+    pub bytes_max: usize,
+    /// In members.
+    pub names_max: usize,
+}
+
+/// What is to become of a bag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BagChanges {
+    /// The members that are written over those of the same names.
+    pub set: Map<String, Value>,
+    /// Whether a null takes its member away, instead of being written.
+    pub null_removes: bool,
+    /// What must hold of the bag afterwards.
+    pub limits: BagLimits,
+}
+
+/// Why a bag is not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BagFull {
+    /// It would be too long.
+    #[error("must have at most {0} bytes of JSON")]
+    Bytes(usize),
+    /// It would have too many members.
+    #[error("must have at most {0} names")]
+    Names(usize),
+}
+
+impl BagLimits {
+    /// Holds a bag to the limits.
+    pub fn hold(&self, bag: &Map<String, Value>) -> Result<(), BagFull> {
+        if bag.len() > self.names_max {
+            return Err(BagFull::Names(self.names_max));
+        }
+        // A map of JSON: it always serializes.
+        let bytes = serde_json::to_string(bag).map_or(0, |json| json.len());
+        if bytes > self.bytes_max { Err(BagFull::Bytes(self.bytes_max)) } else { Ok(()) }
+    }
+}
+
+impl BagChanges {
+    /// The bag as it is afterwards.
+    pub fn applied_to(&self, bag: &Map<String, Value>) -> Result<Map<String, Value>, BagFull> {
+        let mut changed = bag.clone();
+        for (name, value) in &self.set {
+            if self.null_removes && value.is_null() {
+                changed.remove(name);
+            } else {
+                changed.insert(name.clone(), value.clone());
+            }
+        }
+        self.limits.hold(&changed)?;
+        Ok(changed)
+    }
+}
+
 impl Context {
     /// The bag as others are shown it: what is reserved stands in it, in the server's words.
     pub fn shown_bag(&self) -> Map<String, Value> {
@@ -94,6 +153,34 @@ mod tests {
         let expected =
             json!({ "name": "Ann", "n": 1, "list": [1, "a"], "no": null, "channel": "web" });
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn changes_lie_over_the_bag_and_nulls_remove_where_they_are_to() {
+        let bag = members(json!({ "a": 1, "b": { "x": 1 }, "c": 3 }));
+        let limits = BagLimits { bytes_max: 1_000, names_max: 10 };
+        let set = members(json!({ "b": { "y": 2 }, "c": null, "d": null }));
+        let applied = |null_removes| {
+            let changes = BagChanges { set: set.clone(), null_removes, limits };
+            Value::Object(changes.applied_to(&bag).expect("fits"))
+        };
+        assert_eq!(applied(true), json!({ "a": 1, "b": { "y": 2 } }));
+        assert_eq!(applied(false), json!({ "a": 1, "b": { "y": 2 }, "c": null, "d": null }));
+    }
+
+    #[test]
+    fn a_bag_is_held_to_its_limits_and_not_one_past_them() {
+        let set = members(json!({ "b": "xyz" }));
+        let bag = members(json!({ "a": 1 }));
+        let whole = r#"{"a":1,"b":"xyz"}"#.len();
+        let held = |bytes_max, names_max| {
+            let limits = BagLimits { bytes_max, names_max };
+            let changes = BagChanges { set: set.clone(), null_removes: false, limits };
+            changes.applied_to(&bag).map(|bag| bag.len())
+        };
+        assert_eq!(held(whole, 2), Ok(2));
+        assert_eq!(held(whole - 1, 2), Err(BagFull::Bytes(whole - 1)));
+        assert_eq!(held(whole, 1), Err(BagFull::Names(1)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod history;
 mod inbox;
 mod integration;
 mod ledger;
@@ -42,9 +43,11 @@ pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
-    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
+    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
+    Role,
 };
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -61,8 +64,9 @@ pub use result::{
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
 };
 pub use session::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
-    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    RecentFilter, RecentSessions, SessionCensus, SessionFilter, SessionName, SessionStore,
+    StateFilter, WriteVariablesOutcome,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
@@ -89,6 +93,7 @@ pub trait Storage:
     + CarrierStore
     + InboxStore
     + ResultStore
+    + HistoryStore
     + Send
     + Sync
 {

@@ -72,9 +72,11 @@ pub fn organization(id: &str, agent: &Agent) -> OrganizationConfig {
             metered: false,
             grace: MicroCredits::ZERO,
             open_max: 0,
+            keep_transcripts: false,
         },
         opening_credits: None,
         agents: vec![agent.clone()],
+        projects: Vec::new(),
         keys: Vec::new(),
     }
 }
@@ -211,6 +213,7 @@ impl<S: Storage> World<S> {
             id: session_id(n, now),
             dialect: "native".into(),
             dialect_id: format!("s{n}"),
+            project: None,
             agent: self.version.clone(),
             channel: None,
             endpoint: None,

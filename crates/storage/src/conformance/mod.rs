@@ -34,6 +34,7 @@ pub mod lists;
 pub mod memory;
 mod model;
 pub mod persistence;
+pub mod projects;
 pub mod race;
 pub mod races;
 pub mod races_work;

@@ -258,6 +258,18 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            projects {
+                a_name_is_one_live_sessions_in_its_project,
+                a_name_in_a_project_is_free_after_the_end,
+                of_many_opens_of_one_name_in_a_project_one_succeeds,
+                variables_are_written_before_the_end_or_not_at_all,
+                variables_are_changed_while_a_session_lives,
+                last_words_are_written_with_the_end_they_come_with,
+                the_live_sessions_of_a_project_are_read_in_parts,
+                projects_are_what_the_configuration_says,
+                sessions_of_a_project_that_is_gone_go_on,
+                a_projects_key_is_kept_with_its_project,
+            }
             histories {
                 the_store_does_what_the_model_does,
             }
@@ -290,7 +302,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 22] = [
+    const FILES: [&str; 23] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -305,6 +317,7 @@ mod tests {
         include_str!("memory.rs"),
         include_str!("histories.rs"),
         include_str!("persistence.rs"),
+        include_str!("projects.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
         include_str!("sessions.rs"),

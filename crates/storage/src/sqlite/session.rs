@@ -3,23 +3,26 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
-    SessionState, StepState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Session,
+    SessionId, SessionState, StepState, Timestamp,
     event::Activity,
     finalization::{self, Closing},
     ledger::{self, Account},
     message::NewMessage,
     reason::Deadline,
     session::{EndVerdict, Ended},
+    variables::BagChanges,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, session_live,
+    writer::Db,
 };
 use crate::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
-    RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    Page, PageRequest, RecentFilter, RecentSessions, Result, SessionCensus, SessionFilter,
+    SessionName, SessionStore, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -136,9 +139,9 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
                  context, opened_at, last_activity, last_seen, user_messages, total_messages,
                  input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
                  turns, state, due_at, channel, endpoint, connection_id, connection_holder,
-                 connection_node, connection_grace)
+                 connection_node, connection_grace, project)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28)
+                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -170,6 +173,7 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
             session.connection.as_ref().map(|connection| &connection.holder),
             session.connection.as_ref().map(|connection| connection.node.as_str()),
             session.connection.as_ref().map(|connection| connection.grace.as_millis()),
+            session.project.as_ref().map(ProjectId::as_str),
         ])?;
     Ok(added > 0)
 }
@@ -189,6 +193,9 @@ fn end(
             EndOutcome::StillActive { due_at }
         }
         EndVerdict::End { reason, deadline } => {
+            if deadline.is_none() {
+                session_live::say_last(db.connection, &mut session, request, now)?;
+            }
             let ended = close(db, &mut session, (reason, deadline), request, now)?;
             let asked = matches!(request.cause, epilogue_core::EndCause::Asked(_));
             if asked && deadline.is_some() {
@@ -488,6 +495,34 @@ impl SessionStore for SqliteStorage {
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
         let org = org.clone();
         self.writer.decide(move |db| keep_alive(db, &org, id, now)).await
+    }
+
+    async fn write_variables(
+        &self,
+        org: &OrgId,
+        id: SessionId,
+        changes: BagChanges,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome> {
+        let org = org.clone();
+        let decision = move |db: &Db<'_>| {
+            session_live::write_variables(db.connection, &org, id, &changes, now)
+        };
+        self.writer.decide(decision).await
+    }
+
+    async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations> {
+        let (org, project, after) = (org.clone(), project.clone(), after.map(str::to_owned));
+        let read = move |db: &Connection| {
+            session_live::of_project(db, &org, &project, after.as_deref(), bounds)
+        };
+        self.searchers.search(read).await
     }
 
     async fn end(
