@@ -9,6 +9,7 @@ pub mod client_tool;
 pub mod clock;
 mod engine;
 mod error;
+mod history;
 pub mod ids;
 pub mod inbox;
 mod integrations;

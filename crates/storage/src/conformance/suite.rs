@@ -258,6 +258,18 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            gone {
+                nothing_that_was_said_or_given_outlives_the_purge,
+                messages_stay_where_the_profile_keeps_them,
+                a_note_stays_where_the_api_keeps_transcripts,
+                a_dead_receiver_keeps_no_conversation,
+                a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
+            }
+            history {
+                the_history_of_a_project_shows_the_latest_first,
+                the_history_shows_what_the_analysis_made_of_a_session,
+                the_figures_of_a_project_are_those_of_its_sessions,
+            }
             projects {
                 a_name_is_one_live_sessions_in_its_project,
                 a_name_in_a_project_is_free_after_the_end,
@@ -302,7 +314,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 23] = [
+    const FILES: [&str; 25] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -315,7 +327,9 @@ mod tests {
         include_str!("ledger.rs"),
         include_str!("lists.rs"),
         include_str!("memory.rs"),
+        include_str!("gone.rs"),
         include_str!("histories.rs"),
+        include_str!("history.rs"),
         include_str!("persistence.rs"),
         include_str!("projects.rs"),
         include_str!("races.rs"),

@@ -5,9 +5,7 @@ use epilogue_core::{OrgId, ProjectId, SessionId, Span};
 use rusqlite::{Connection, ToSql, params};
 
 use super::{SqliteStorage, row, session, session_list, step};
-use crate::{
-    HistoryEntry, HistoryStore, Hits, OffsetPage, OpenedWithin, ProjectStats, Result,
-};
+use crate::{HistoryEntry, HistoryStore, Hits, OffsetPage, OpenedWithin, ProjectStats, Result};
 
 /// All sessions of a project, in the order of their opening.
 const ALL: &str = "FROM sessions INDEXED BY sessions_of_project

@@ -294,7 +294,11 @@ fn attempts_of(db: &Connection, step: &Step) -> Result<Vec<Attempt>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn analyses(db: &Connection, org: &OrgId, session: SessionId) -> Result<Vec<AnalysisResult>> {
+pub(super) fn analyses(
+    db: &Connection,
+    org: &OrgId,
+    session: SessionId,
+) -> Result<Vec<AnalysisResult>> {
     let mut statement = db.prepare_cached(
         "SELECT form, result, at FROM analyses WHERE org_id = ?1 AND session_id = ?2 ORDER BY form",
     )?;
