@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile, Role,
-    Session, SessionId, SessionState, Usage,
+    Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile,
+    ProjectId, Role, Session, SessionId, SessionState, Usage,
     agent::AgentKind,
     message::NewMessage,
     session::{AgentVersion, Context},
@@ -44,6 +44,8 @@ pub struct OpenSession {
 /// Where a session comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
+    /// The project it belongs to, among whose live sessions its name must be the only one.
+    pub project: Option<ProjectId>,
     /// Through which channel.
     pub channel: Option<String>,
     /// The address of its endpoint, which has at most one live session; null for none.
@@ -219,6 +221,7 @@ impl Engine {
             dialect_id: request.dialect_id,
             agent: agent_version,
             endpoint: endpoint(&request.origin),
+            project: request.origin.project,
             channel: request.origin.channel,
             connection: request.origin.connection,
             person: request.person,

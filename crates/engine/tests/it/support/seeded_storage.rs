@@ -13,13 +13,14 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, SessionId, Step, StepId, Timestamp,
+    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
     session::AgentVersion,
     step::Attempt,
     texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
+    variables::BagChanges,
 };
 use epilogue_storage::{
     ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
@@ -29,13 +30,13 @@ use epilogue_storage::{
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
     DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
     InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
-    Organization, OrganizationConfig, Page, PageRequest, Progress, PutCarrierOutcome,
-    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
-    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
-    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
-    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
-    WriteAgentOutcome,
+    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
+    OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page, PageRequest,
+    Progress, Project, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
+    Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -113,6 +114,8 @@ scheduled!(SessionStore {
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
+    fn write_variables(org: &OrgId, id: SessionId, changes: BagChanges, now: Timestamp) -> WriteVariablesOutcome;
+    fn live_conversations(org: &OrgId, project: &ProjectId, after: Option<&str>, bounds: LiveBounds) -> LiveConversations;
     fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
     fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
     fn next_due_session() -> Option<Timestamp>;
@@ -162,6 +165,8 @@ scheduled!(DirectoryStore {
     fn apply_config(organizations: Vec<OrganizationConfig>, now: Timestamp) -> ();
     fn organizations() -> Vec<Organization>;
     fn organization(org: &OrgId) -> Option<Organization>;
+    fn project(org: &OrgId, id: &ProjectId) -> Option<Project>;
+    fn projects(org: &OrgId) -> Vec<Project>;
     fn agent(org: &OrgId, id: &AgentId) -> Option<(AgentVersion, Agent)>;
     fn agent_version(org: &OrgId, version: &AgentVersion) -> Option<Agent>;
     fn agents(org: &OrgId) -> Vec<(AgentVersion, Agent)>;
