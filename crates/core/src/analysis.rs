@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+/// The form whose one answer, [`RESULT`], says how a conversation went, in APIs that ask for that.
+pub const EVALUATION: &str = "evaluation";
+/// Its one label.
+pub const RESULT: &str = "result";
+
+/// The form that fills in, after the conversation, the variables that were not saved in it. What it
+/// holds is the conversation's and goes with it.
+pub const EXTRACTION: &str = "extracted_variables";
+
 /// A set of labels to be determined from a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

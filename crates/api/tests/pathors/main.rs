@@ -8,4 +8,7 @@ mod access;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
 mod creates;
+mod gone;
+mod history;
+mod stats;
 mod sunsets;

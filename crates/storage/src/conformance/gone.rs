@@ -2,7 +2,7 @@
 
 use epilogue_core::{
     EndReason, EndRequest, EventId, Profile, Session, SessionState, StepId, StepKind,
-    profile::Keeps, session::Context,
+    analysis::EXTRACTION, profile::Keeps, session::Context,
 };
 use serde_json::json;
 
@@ -67,7 +67,9 @@ async fn purged<S: Storage>(world: &World<S>, session: &Session, accepted: bool)
     let id = |kind| StepId { session: session.id, kind };
     let analysis = AnalysisResult { form: "qa".into(), values: json!({ "x": 1 }), at: at(2) };
     world.done(id(StepKind::IngestMemory), at(2)).await?;
-    let made = vec![Product::Analysis(analysis)];
+    let found =
+        AnalysisResult { form: EXTRACTION.into(), values: json!({ "name": GIVEN }), at: at(2) };
+    let made = vec![Product::Analysis(analysis), Product::Analysis(found)];
     world.work(id(StepKind::Analyze), StepReport::Done, made, at(2)).await?;
     for kind in [StepKind::NotifyEnded, StepKind::NotifyFinalized] {
         world.work(id(kind), verdict(), vec![told(session, kind, accepted)], at(3)).await?;
@@ -136,7 +138,8 @@ pub async fn a_note_stays_where_the_api_keeps_transcripts(backend: &impl Backend
     purged(&world, &session, true).await?;
     let after = traces(&world, &session).await?;
     assert!(!after.contains(SAID) && !after.contains(ANSWERED), "{after}");
-    assert_eq!(after.matches(GIVEN).count(), 1, "the note in the activity log: {after}");
+    let kept = after.matches(GIVEN).count();
+    assert_eq!(kept, 2, "the note in the activity log, and what was found out: {after}");
     Ok(())
 }
 

@@ -179,7 +179,8 @@ impl Shared {
             Err(TryLockError::WouldBlock) => return,
         };
         match folded {
-            Ok(folded) => self.folded.store(folded.back, Relaxed),
+            Ok(Some(folded)) => self.folded.store(folded.back, Relaxed),
+            Ok(None) => {}
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(
@@ -198,8 +199,7 @@ struct Folded {
     back: u32,
 }
 
-/// Folds the log back and overwrites what SQLite leaves behind. One at a time, in this process
-/// alone: the folder of the data belongs to it.
+/// Folds the log back and overwrites what SQLite leaves behind, one at a time.
 struct Folder {
     folds: Connection,
     /// While it reads, nobody folds back what was written later, nor begins the log anew.
@@ -227,35 +227,51 @@ impl Folder {
         Ok(Self { folds, holds, file, log, page_size, scrubbed, unseen: !marked, marked })
     }
 
-    /// Folds back what is in the log by now.
-    fn fold(&mut self) -> Result<Folded> {
+    /// The log, with nobody else who folds it. A connection locks other files, so that this lock is
+    /// between those who fold alone. `None`: another does.
+    fn alone(&self) -> Result<Option<File>> {
+        let other = |source: io::Error| Error::Other(source.into());
+        let log = File::open(&self.log).map_err(other)?;
+        match log.try_lock() {
+            Ok(()) => Ok(Some(log)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(source)) => Err(other(source)),
+        }
+    }
+
+    /// Folds back what is in the log by now. `None`: another does.
+    fn fold(&mut self) -> Result<Option<Folded>> {
+        let Some(mut log) = self.alone()? else { return Ok(None) };
+        self.fold_alone(&mut log).map(Some)
+    }
+
+    fn fold_alone(&mut self, log: &mut File) -> Result<Folded> {
         self.holds.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")?;
-        let folded = self.fold_held();
+        let folded = self.fold_held(log);
         self.holds.execute_batch("ROLLBACK")?;
         folded
     }
 
-    fn fold_held(&mut self) -> Result<Folded> {
+    fn fold_held(&mut self, log: &mut File) -> Result<Folded> {
         let (all, back) = self.folds.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
         let count = |frames| u32::try_from(frames).unwrap_or(0);
         let folded = Folded { all: count(all), back: count(back) };
         // Whatever goes wrong, all of the file is scrubbed the next time.
         let unseen = std::mem::replace(&mut self.unseen, true);
-        self.scrub(unseen, folded.back).map_err(|source| Error::Other(source.into()))?;
+        self.scrub(log, unseen, folded.back).map_err(|source| Error::Other(source.into()))?;
         self.unseen = false;
         Ok(folded)
     }
 
-    fn scrub(&mut self, unseen: bool, back: u32) -> io::Result<()> {
-        let mut log = File::open(&self.log)?;
-        let salt = scrub::salt_of(&mut log)?;
+    fn scrub(&mut self, log: &mut File, unseen: bool, back: u32) -> io::Result<()> {
+        let salt = scrub::salt_of(log)?;
         let from = if self.scrubbed.0 == salt { self.scrubbed.1 } else { 0 };
         if unseen {
             let pages = self.file.metadata()?.len() / u64::from(self.page_size);
             let pages = u32::try_from(pages).unwrap_or(u32::MAX);
             scrub::scrub(&self.file, 1..=pages, self.page_size)?;
         } else if let Some(salt) = salt {
-            let pages = scrub::pages_in(&mut log, salt, from + 1..back + 1, self.page_size)?;
+            let pages = scrub::pages_in(log, salt, from + 1..back + 1, self.page_size)?;
             scrub::scrub(&self.file, pages, self.page_size)?;
         }
         self.scrubbed = (salt, from.max(back));
@@ -271,12 +287,13 @@ impl Folder {
     }
 
     fn empty_within(&mut self) -> Result<bool> {
-        let folded = self.fold()?;
+        let Some(mut log) = self.alone()? else { return Ok(false) };
+        let mut folded = self.fold_alone(&mut log)?;
         if !self.marked {
             // Only now has all of an older file been looked through.
             connection::mark_scrubbed(&self.folds)?;
             self.marked = true;
-            return self.empty_within();
+            folded = self.fold_alone(&mut log)?;
         }
         if folded.all != folded.back {
             return Ok(false);

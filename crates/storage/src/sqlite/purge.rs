@@ -3,6 +3,7 @@
 
 use epilogue_core::{
     OrgId, SessionId,
+    analysis::EXTRACTION,
     profile::{Keeps, Profile},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -30,6 +31,11 @@ pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
         "UPDATE sessions SET context = '{}', endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
     )?;
     if keeps != Keeps::Transcript {
+        // The conversation's variables, filled in after it. What judges it stays.
+        db.prepare_cached(
+            "DELETE FROM analyses WHERE org_id = ?1 AND session_id = ?2 AND form = ?3",
+        )?
+        .execute(params![org.as_str(), id.0.as_bytes().as_slice(), EXTRACTION])?;
         // What was said at the end is part of what was said.
         everywhere(
             "UPDATE activity SET detail = json_remove(detail, '$.note')

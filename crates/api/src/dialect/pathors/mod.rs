@@ -30,6 +30,7 @@ use epilogue_core::{
     },
 };
 
+pub use self::history::PAGE_SIZE_MAX as HISTORY_PAGE_SIZE_MAX;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
 

@@ -28,15 +28,16 @@ use epilogue_storage::{
     AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
-    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
-    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
-    OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page, PageRequest,
-    Progress, Project, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
-    Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariablesOutcome,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
+    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
+    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
+    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
+    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectStats, PutCarrierOutcome,
+    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
+    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
+    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
+    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -146,6 +147,11 @@ scheduled!(StepStore {
     fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
     fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
     fn step_census() -> StepCensus;
+});
+
+scheduled!(HistoryStore {
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
 });
 
 scheduled!(DeliveryStore {
