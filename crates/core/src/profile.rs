@@ -75,6 +75,8 @@ pub struct TurnRules {
     /// Whether the conversation is in the client's keeping. Then it comes about with its first turn
     /// that completes, and lasts until its last: nobody says when they have put it away.
     pub client_keeps: bool,
+    /// Whether a turn may end with calls open, of tools that its caller runs before the next.
+    pub defers_calls: bool,
 }
 
 impl Default for TurnRules {
@@ -95,6 +97,7 @@ impl TurnRules {
         greets: true,
         agent_sets_times: true,
         client_keeps: false,
+        defers_calls: false,
     };
 }
 
@@ -107,6 +110,10 @@ pub enum Writes {
     /// The whole turn when it is complete, or nothing of it: one that fails leaves no trace and
     /// costs nothing.
     WholeTurns,
+    /// What is said to the agent together with its reply. A turn that fails before the agent has said
+    /// anything leaves no trace and costs nothing, so that its caller may try again; one that is cut
+    /// or fails later keeps what was said.
+    WithReply,
 }
 
 /// What a deadline that has passed means before the timer has acted upon it.

@@ -32,6 +32,48 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// How long the bag of a session may become, as JSON text. Prompts are made of it.
+pub const BAG_BYTES_MAX: usize = 256 * 1024;
+
+/// How many variables the bag of a session may come to hold.
+pub const BAG_NAMES_MAX: usize = 1_000;
+
+/// What a null among the variables that are written means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// A value like any other.
+    Kept,
+    /// That the variable of this name is to go.
+    Delete,
+}
+
+/// The merged bag would be longer than [`BAG_BYTES_MAX`], or have more than [`BAG_NAMES_MAX`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variables are more than {BAG_NAMES_MAX}, or longer than {BAG_BYTES_MAX} bytes")]
+pub struct BagTooLong;
+
+/// Lays `given` over `bag`, name by name; what a value holds inside is replaced with it.
+pub fn merged(
+    bag: &Map<String, Value>,
+    given: &Map<String, Value>,
+    nulls: Nulls,
+) -> Result<Map<String, Value>, BagTooLong> {
+    let mut merged = bag.clone();
+    for (name, value) in given {
+        if value.is_null() && nulls == Nulls::Delete {
+            merged.remove(name);
+        } else {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
+}
+
+/// Whether a bag is within its limits.
+pub fn fits(bag: &Map<String, Value>) -> bool {
+    BagLimits { bytes_max: BAG_BYTES_MAX, names_max: BAG_NAMES_MAX }.hold(bag).is_ok()
+}
+
 /// How many levels of arrays and objects a value has; a plain one has none.
 pub fn depth(value: &Value) -> usize {
     match value {
@@ -50,24 +92,13 @@ pub struct BagLimits {
     pub names_max: usize,
 }
 
-/// What is to become of a bag.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BagChanges {
-    /// The members that are written over those of the same names.
-    pub set: Map<String, Value>,
-    /// Whether a null takes its member away, instead of being written.
-    pub null_removes: bool,
-    /// What must hold of the bag afterwards.
-    pub limits: BagLimits,
-}
-
-/// Why a bag is not changed.
+/// Why a bag is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BagFull {
-    /// It would be too long.
+    /// It is too long.
     #[error("must have at most {0} bytes of JSON")]
     Bytes(usize),
-    /// It would have too many members.
+    /// It has too many members.
     #[error("must have at most {0} names")]
     Names(usize),
 }
@@ -81,22 +112,6 @@ impl BagLimits {
         // A map of JSON: it always serializes.
         let bytes = serde_json::to_string(bag).map_or(0, |json| json.len());
         if bytes > self.bytes_max { Err(BagFull::Bytes(self.bytes_max)) } else { Ok(()) }
-    }
-}
-
-impl BagChanges {
-    /// The bag as it is afterwards.
-    pub fn applied_to(&self, bag: &Map<String, Value>) -> Result<Map<String, Value>, BagFull> {
-        let mut changed = bag.clone();
-        for (name, value) in &self.set {
-            if self.null_removes && value.is_null() {
-                changed.remove(name);
-            } else {
-                changed.insert(name.clone(), value.clone());
-            }
-        }
-        self.limits.hold(&changed)?;
-        Ok(changed)
     }
 }
 
@@ -156,29 +171,33 @@ mod tests {
     }
 
     #[test]
-    fn changes_lie_over_the_bag_and_nulls_remove_where_they_are_to() {
-        let bag = members(json!({ "a": 1, "b": { "x": 1 }, "c": 3 }));
-        let limits = BagLimits { bytes_max: 1_000, names_max: 10 };
-        let set = members(json!({ "b": { "y": 2 }, "c": null, "d": null }));
-        let applied = |null_removes| {
-            let changes = BagChanges { set: set.clone(), null_removes, limits };
-            Value::Object(changes.applied_to(&bag).expect("fits"))
-        };
-        assert_eq!(applied(true), json!({ "a": 1, "b": { "y": 2 } }));
-        assert_eq!(applied(false), json!({ "a": 1, "b": { "y": 2 }, "c": null, "d": null }));
+    fn bags_are_merged_name_by_name() {
+        let bag = members(json!({ "a": { "x": 1 }, "b": 2, "c": 3 }));
+        let given = members(json!({ "a": { "y": 1 }, "b": null, "d": 4 }));
+        let over = |nulls| merged(&bag, &given, nulls).map(Value::Object);
+        let kept = json!({ "a": { "y": 1 }, "b": null, "c": 3, "d": 4 });
+        assert_eq!(over(Nulls::Kept), Ok(kept));
+        assert_eq!(over(Nulls::Delete), Ok(json!({ "a": { "y": 1 }, "c": 3, "d": 4 })));
+    }
+
+    #[test]
+    fn a_bag_is_as_long_as_its_limit_and_no_longer() {
+        // {"a":"…"} has eight bytes around its text.
+        let text = |length| members(json!({ "a": "x".repeat(length) }));
+        let into_nothing = |given| merged(&Map::new(), &given, Nulls::Kept).map(|bag| bag.len());
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 8)), Ok(1));
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 7)), Err(BagTooLong));
+        assert!(fits(&text(BAG_BYTES_MAX - 8)) && !fits(&text(BAG_BYTES_MAX - 7)));
+        let names = |count: usize| (0..count).map(|n| (n.to_string(), json!(n))).collect();
+        assert!(fits(&names(BAG_NAMES_MAX)) && !fits(&names(BAG_NAMES_MAX + 1)));
     }
 
     #[test]
     fn a_bag_is_held_to_its_limits_and_not_one_past_them() {
-        let set = members(json!({ "b": "xyz" }));
-        let bag = members(json!({ "a": 1 }));
+        let bag = members(json!({ "a": 1, "b": "xyz" }));
         let whole = r#"{"a":1,"b":"xyz"}"#.len();
-        let held = |bytes_max, names_max| {
-            let limits = BagLimits { bytes_max, names_max };
-            let changes = BagChanges { set: set.clone(), null_removes: false, limits };
-            changes.applied_to(&bag).map(|bag| bag.len())
-        };
-        assert_eq!(held(whole, 2), Ok(2));
+        let held = |bytes_max, names_max| BagLimits { bytes_max, names_max }.hold(&bag);
+        assert_eq!(held(whole, 2), Ok(()));
         assert_eq!(held(whole - 1, 2), Err(BagFull::Bytes(whole - 1)));
         assert_eq!(held(whole, 1), Err(BagFull::Names(1)));
     }

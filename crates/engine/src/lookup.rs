@@ -3,7 +3,6 @@
 use epilogue_core::{
     Agent, AgentId, EventId, KeyId, Message, MicroCredits, OrgId, ProjectId, Session, SessionId,
     Step, StepId, event::Activity, ledger::Account, session::AgentVersion, step::Attempt,
-    variables::BagChanges,
 };
 
 use crate::{
@@ -12,7 +11,6 @@ use crate::{
         AnalysisResult, Credential, Delivery, DeliveryAttempt, DeliveryFilter, KeyHash, LedgerRow,
         LiveBounds, LiveConversations, Organization, Page, PageRequest, Project, RecentFilter,
         RecentSessions, ResendOutcome, RetryOutcome, SessionFilter, SessionName, StepFilter,
-        WriteVariablesOutcome,
     },
 };
 
@@ -67,16 +65,6 @@ impl Engine {
         bounds: LiveBounds,
     ) -> Result<LiveConversations> {
         Ok(self.store().live_conversations(org, project, after, bounds).await?)
-    }
-
-    /// Changes the variables of a live session, which counts as activity.
-    pub async fn write_variables(
-        &self,
-        org: &OrgId,
-        id: SessionId,
-        changes: BagChanges,
-    ) -> Result<WriteVariablesOutcome> {
-        Ok(self.store().write_variables(org, id, changes, self.now()).await?)
     }
 
     /// A whole transcript, however long, tool traffic included.

@@ -66,7 +66,7 @@ pub use result::{
 pub use session::{
     Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
     RecentFilter, RecentSessions, SessionCensus, SessionFilter, SessionName, SessionStore,
-    StateFilter, WriteVariablesOutcome,
+    StateFilter, WriteVariables, WriteVariablesOutcome,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,

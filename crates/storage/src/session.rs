@@ -3,12 +3,10 @@
 use async_trait::async_trait;
 use epilogue_core::{
     AgentId, Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, MicroCredits, OrgId,
-    Person, ProjectId, Session, SessionId, Timestamp,
-    ledger::Transaction,
-    message::NewMessage,
-    session::Ended,
-    variables::{BagChanges, BagFull},
+    Person, ProjectId, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    variables::Nulls,
 };
+use serde_json::{Map, Value};
 
 use crate::{Page, PageRequest, Result};
 
@@ -133,17 +131,28 @@ pub struct EndReceipt {
     pub outcome: EndOutcome,
 }
 
-/// What became of a request to write variables.
+/// Prompt variables to be written into a live session's bag.
+#[derive(Clone, Debug)]
+pub struct WriteVariables {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// What is laid over its bag, name by name.
+    pub variables: Map<String, Value>,
+    /// What a null among them means.
+    pub nulls: Nulls,
+}
+
+/// What became of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WriteVariablesOutcome {
-    /// They are written; the session as it is now.
+    /// They are in the bag of the session, which is as it is now.
     Written(Box<Session>),
-    /// The session has ended. Nothing was written.
-    Over(Ended),
-    /// A deadline has passed that counts, though nobody has ended it yet. Nothing was written.
-    Lapsed,
-    /// There would be too much of them. Nothing was written.
-    Full(BagFull),
+    /// The bag would be too long. Nothing changed.
+    TooLong,
+    /// The session has ended, or a deadline of its has passed. Nothing changed.
+    Over,
     /// This organization has no such session.
     NoSession,
 }
@@ -254,12 +263,11 @@ pub trait SessionStore: Send + Sync {
     /// Records that the client is still there. `None`: no such session. `Some(false)`: it is over.
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>>;
 
-    /// Changes the variables of a live session, which counts as activity.
+    /// Lays variables over the bag of a live session, and counts as activity. A turn in flight goes
+    /// on with those it began with.
     async fn write_variables(
         &self,
-        org: &OrgId,
-        id: SessionId,
-        changes: BagChanges,
+        request: WriteVariables,
         now: Timestamp,
     ) -> Result<WriteVariablesOutcome>;
 

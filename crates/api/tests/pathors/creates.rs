@@ -101,7 +101,7 @@ async fn c2_2_a_live_session_of_that_name_stays_and_variables_lie_over_its_own()
     assert_eq!(session.channel.as_deref(), Some("web"));
     let names: serde_json::Map<_, _> = (0..1_000).map(|n| (n.to_string(), json!(n))).collect();
     let answer = house.create("x", json!({ "variables": names })).await;
-    refused(&answer, 400, "variables must have at most 1000 names");
+    refused(&answer, 400, "variables must have at most 1000 names and 262144 bytes of JSON in all");
 }
 
 #[tokio::test]

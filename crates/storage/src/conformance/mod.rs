@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod lists;
 pub mod memory;
 mod model;
+pub mod open_calls;
 pub mod persistence;
 pub mod projects;
 pub mod race;
@@ -47,6 +48,7 @@ mod suite;
 pub mod tenants;
 pub mod texting;
 pub mod turns;
+pub mod variables;
 pub mod whole_turns;
 
 mod prelude {

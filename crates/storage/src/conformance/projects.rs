@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use epilogue_core::{
-    EndOutcome, EndReason, EndRequest, OrgId, ProjectId, Role, Session,
-    variables::{BagChanges, BagFull, BagLimits},
+    EndOutcome, EndReason, EndRequest, OrgId, ProjectId, Role, Session, variables::Nulls,
 };
 use rand::Rng as _;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     Backend,
     audit::audit,
-    fixture::{IDLE, MS, START, World, at, busy_agent, every, organization, quiet_agent},
+    fixture::{IDLE, START, World, at, busy_agent, every, organization, quiet_agent},
     prelude::*,
     race::{contender, each_round, race, race_two},
 };
 use crate::{
     Admission, Credential, CredentialKind, KeyHash, LiveBounds, OpenOutcome, OpenRequest,
     OrganizationConfig, PageRequest, Project, Result, SessionFilter, SessionName, Storage,
-    WriteVariablesOutcome,
+    WriteVariables, WriteVariablesOutcome,
 };
 
 fn project(id: &str) -> ProjectId {
@@ -126,8 +125,9 @@ pub async fn variables_are_written_before_the_end_or_not_at_all(
     each_round(backend, async |world, dice| {
         let session = opened(world, 1, ("p", "x")).await?;
         let (store, org) = (Arc::clone(&world.store), world.org.clone());
-        let change = changes(json!({ "a": 1 }));
-        let write = async move { store.write_variables(&org, session.id, change, at(2)).await };
+        let variables = [("a".to_owned(), json!(1))].into_iter().collect();
+        let write = WriteVariables { org, session: session.id, variables, nulls: Nulls::Kept };
+        let write = async move { store.write_variables(write, at(2)).await };
         let (store, org) = (Arc::clone(&world.store), world.org.clone());
         let asked = EndRequest::asked(EndReason::UserEnd);
         let end = async move { store.end(&org, session.id, asked, at(2)).await };
@@ -136,60 +136,12 @@ pub async fn variables_are_written_before_the_end_or_not_at_all(
         let bag = world.stored(session.id).await?.context.bag;
         match written {
             WriteVariablesOutcome::Written(_) => assert_eq!(bag.len(), 1),
-            WriteVariablesOutcome::Over(_) => assert_eq!(bag.len(), 0),
+            WriteVariablesOutcome::Over => assert_eq!(bag.len(), 0),
             other => panic!("written or over, not {other:?}"),
         }
         Ok(())
     })
     .await
-}
-
-const LIMITS: BagLimits = BagLimits { bytes_max: 40, names_max: 3 };
-
-fn members(value: Value) -> Map<String, Value> {
-    serde_json::from_value(value).expect("an object")
-}
-
-fn changes(set: Value) -> BagChanges {
-    BagChanges { set: members(set), null_removes: true, limits: LIMITS }
-}
-
-pub async fn variables_are_changed_while_a_session_lives(backend: &impl Backend) -> Result<()> {
-    let world = World::new(backend).await?;
-    let session = opened(&world, 1, ("p", "x")).await?;
-    let write = async |set: Value, now| {
-        world.store.write_variables(&world.org, session.id, changes(set), now).await
-    };
-    for (set, expected, now) in [
-        (json!({ "a": 1, "b": { "x": "é" } }), json!({ "a": 1, "b": { "x": "é" } }), at(10)),
-        (json!({ "b": [2], "c": null }), json!({ "a": 1, "b": [2] }), at(20)),
-        (json!({ "a": null }), json!({ "b": [2] }), at(15)),
-    ] {
-        let outcome = write(set, now).await?;
-        let stored = world.stored(session.id).await?;
-        assert_eq!(outcome, WriteVariablesOutcome::Written(Box::new(stored.clone())));
-        assert_eq!(Value::Object(stored.context.bag), expected);
-        assert_eq!(stored.last_activity, now.max(at(if now > at(10) { 20 } else { 10 })));
-        assert_eq!(stored.context.metadata, session.context.metadata, "the rest stays");
-    }
-    let before = world.stored(session.id).await?;
-    let too_many = write(json!({ "c": 1, "d": 1, "e": 1 }), at(30)).await?;
-    assert_eq!(too_many, WriteVariablesOutcome::Full(BagFull::Names(3)));
-    let too_long = write(json!({ "c": "x".repeat(40) }), at(30)).await?;
-    assert_eq!(too_long, WriteVariablesOutcome::Full(BagFull::Bytes(40)));
-    assert_eq!(world.stored(session.id).await?, before);
-    let overdue = at(20) + IDLE;
-    let in_time = write(json!({}), overdue - MS).await?;
-    assert!(matches!(in_time, WriteVariablesOutcome::Written(_)), "{in_time:?}");
-    let overdue = overdue - MS + IDLE;
-    assert_eq!(write(json!({}), overdue).await?, WriteVariablesOutcome::Lapsed);
-    let ended = world.end(session.id, EndRequest::due(), overdue).await?;
-    let ended = ended.and_then(|outcome| outcome.ended().cloned()).expect("it is due");
-    assert_eq!(write(json!({}), overdue).await?, WriteVariablesOutcome::Over(ended));
-    let stranger = world.session(9).id;
-    let none = world.store.write_variables(&world.org, stranger, changes(json!({})), START).await?;
-    assert_eq!(none, WriteVariablesOutcome::NoSession);
-    audit(&*world.store, &world.org).await
 }
 
 pub async fn last_words_are_written_with_the_end_they_come_with(

@@ -30,6 +30,7 @@ mod session_live;
 mod step;
 mod step_settle;
 mod turn;
+mod variables;
 mod writer;
 
 use std::{path::Path, sync::Arc};

@@ -3,26 +3,26 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Session,
-    SessionId, SessionState, StepState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
+    Session, SessionId, SessionState, StepState, Timestamp,
     event::Activity,
     finalization::{self, Closing},
     ledger::{self, Account},
-    message::NewMessage,
+    message::{NewMessage, ToolCall},
+    open_calls,
     reason::Deadline,
     session::{EndVerdict, Ended},
-    variables::BagChanges,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, session_live,
-    writer::Db,
+    variables, writer::Db,
 };
 use crate::{
     Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
     Page, PageRequest, RecentFilter, RecentSessions, Result, SessionCensus, SessionFilter,
-    SessionName, SessionStore, WriteVariablesOutcome,
+    SessionName, SessionStore, WriteVariables, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -232,8 +232,9 @@ pub(super) fn close(
 ) -> Result<Ended> {
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
-    let closing = finalization::close(session, &agent, why, request, now);
     let db = db.connection;
+    close_calls(db, session, now)?;
+    let closing = finalization::close(session, &agent, why, request, now);
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
     owe(db, session, &closing)?;
@@ -249,6 +250,38 @@ pub(super) fn close(
     Ok(ended)
 }
 
+/// Says of the calls that are open that nobody will answer them any more, so that the transcript
+/// stays valid for replay.
+pub(super) fn close_calls(db: &Connection, session: &mut Session, now: Timestamp) -> Result<()> {
+    let closed = open_calls::without_result(&open_calls(db, session)?, now);
+    append(db, session, (session.turns, session.messages), &closed)?;
+    session.messages += u32::try_from(closed.len()).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// The calls at the end of a transcript that have no result. Looks no further back than to the
+/// message that made them, and not at all where a session can have none.
+pub(super) fn open_calls(db: &Connection, session: &Session) -> Result<Vec<ToolCall>> {
+    if !session.profile.turns.defers_calls {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {} FROM messages WHERE org_id = ?1 AND session_id = ?2 ORDER BY seq DESC",
+        row::MESSAGE
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let values = params![session.org.as_str(), session.id.0.as_bytes().as_slice()];
+    let mut latest = Vec::new();
+    for message in statement.query_map(values, row::message)? {
+        latest.push(message?.body);
+        if latest.last().is_some_and(|message| message.role != Role::Tool) {
+            break;
+        }
+    }
+    latest.reverse();
+    Ok(open_calls::open_calls(&latest).into_iter().cloned().collect())
+}
+
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
     let ended = &closing.ended;
     // A session that owes nothing is final at once.
@@ -257,7 +290,8 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
             ended_at = ?3, reason = ?4, deadline_kind = ?5, deadline_at = ?6, cost = ?7,
-            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
+            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL,
+            messages = ?10
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -270,6 +304,7 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         ended.cost.0,
         finalized_at,
         session.agent.version,
+        session.messages,
     ])?;
     Ok(())
 }
@@ -397,7 +432,7 @@ fn transcript(db: &Connection, org: &OrgId, id: SessionId, part: &Slice) -> Resu
     let sql = if part.visible_only {
         format!(
             "SELECT {} FROM messages
-             WHERE org_id = ?1 AND session_id = ?2 AND role <> 'tool' AND content <> ''
+             WHERE org_id = ?1 AND session_id = ?2 AND role IN ('user', 'assistant') AND content <> ''
              ORDER BY seq LIMIT ?4 OFFSET ?3",
             row::MESSAGE
         )
@@ -499,16 +534,10 @@ impl SessionStore for SqliteStorage {
 
     async fn write_variables(
         &self,
-        org: &OrgId,
-        id: SessionId,
-        changes: BagChanges,
+        request: WriteVariables,
         now: Timestamp,
     ) -> Result<WriteVariablesOutcome> {
-        let org = org.clone();
-        let decision = move |db: &Db<'_>| {
-            session_live::write_variables(db.connection, &org, id, &changes, now)
-        };
-        self.writer.decide(decision).await
+        self.writer.decide(move |db| variables::write(db.connection, &request, now)).await
     }
 
     async fn live_conversations(

@@ -1,49 +1,12 @@
 //! Live sessions in SQLite: their variables, what is said last in them, and those of a project.
 
 use epilogue_core::{
-    EndRequest, Message, OrgId, ProjectId, Role, Session, SessionId, Timestamp,
-    message::NewMessage, variables::BagChanges,
+    EndRequest, Message, OrgId, ProjectId, Role, Session, Timestamp, message::NewMessage,
 };
 use rusqlite::{Connection, params};
 
 use super::{row, session};
-use crate::{LiveBounds, LiveConversations, Result, WriteVariablesOutcome};
-
-/// Changes the variables of a live session.
-pub(super) fn write_variables(
-    db: &Connection,
-    org: &OrgId,
-    id: SessionId,
-    changes: &BagChanges,
-    now: Timestamp,
-) -> Result<WriteVariablesOutcome> {
-    let Some(mut session) = session::read(db, org, id)? else {
-        return Ok(WriteVariablesOutcome::NoSession);
-    };
-    if let Some(ended) = session.ended() {
-        return Ok(WriteVariablesOutcome::Over(ended.clone()));
-    }
-    if !session.is_live(now) {
-        return Ok(WriteVariablesOutcome::Lapsed);
-    }
-    session.context.bag = match changes.applied_to(&session.context.bag) {
-        Ok(bag) => bag,
-        Err(full) => return Ok(WriteVariablesOutcome::Full(full)),
-    };
-    session.last_activity = session.last_activity.max(now);
-    // The deadline index may be early: it is corrected when it comes due.
-    db.prepare_cached(
-        "UPDATE sessions SET context = ?3, last_activity = ?4
-         WHERE org_id = ?1 AND session_id = ?2",
-    )?
-    .execute(params![
-        org.as_str(),
-        id.0.as_bytes().as_slice(),
-        row::to_json(&session.context)?,
-        session.last_activity.as_millis(),
-    ])?;
-    Ok(WriteVariablesOutcome::Written(Box::new(session)))
-}
+use crate::{LiveBounds, LiveConversations, Result};
 
 /// Writes what is said last, before the session is closed.
 pub(super) fn say_last(
@@ -55,6 +18,7 @@ pub(super) fn say_last(
     let Some(words) = request.last_words.as_ref().filter(|words| !words.is_empty()) else {
         return Ok(());
     };
+    session::close_calls(db, session, now)?;
     let message = NewMessage::text(Role::Assistant, words.clone(), now);
     session::append(db, session, (session.turns, session.messages), &[message])?;
     session.messages = session.messages.saturating_add(1);

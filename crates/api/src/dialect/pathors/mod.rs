@@ -54,7 +54,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
         keeps,
         searchable: false,
         turns: TurnRules {
-            writes: Writes::WholeTurns,
+            writes: Writes::WithReply,
             overdue: Overdue::IsOver,
             configuration: Configuration::Frozen,
             end_waits: None,
@@ -63,6 +63,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
             greets: false,
             agent_sets_times: true,
             client_keeps: false,
+            defers_calls: true,
         },
     }
 }

@@ -1,7 +1,7 @@
 //! 2.2: `POST …/session`
 
 use axum::{Json, Router, extract::State, routing::post};
-use epilogue_core::variables::BagChanges;
+use epilogue_core::variables::{BAG_BYTES_MAX, BAG_NAMES_MAX, Nulls};
 use epilogue_engine::records::WriteVariablesOutcome;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use super::{
     access::{Member, Operates},
     enter::{Beginning, enter},
     error::Error,
-    limits::{self, PROVIDER_CHARS_MAX, VARIABLES},
+    limits::{self, PROVIDER_CHARS_MAX},
     paths,
     wire::Members,
 };
@@ -43,7 +43,7 @@ async fn create(
     let name = limits::name(&body)?;
     let provider = limits::text(&body, "provider", PROVIDER_CHARS_MAX)?;
     let variables = limits::variables(&body)?.unwrap_or_default();
-    let beginning = Beginning { provider, variables };
+    let beginning = Beginning { provider, variables, person: None };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
         let ready = entered.is_fresh
@@ -64,12 +64,13 @@ async fn merge(
     session: epilogue_core::SessionId,
     set: &Map<String, Value>,
 ) -> Result<bool, Error> {
-    let changes = BagChanges { set: set.clone(), null_removes: false, limits: VARIABLES };
-    match api.engine().write_variables(member.org(), session, changes).await? {
+    let engine = api.engine();
+    match engine.write_variables(member.org(), session, set.clone(), Nulls::Kept).await? {
         WriteVariablesOutcome::Written(_) => Ok(true),
-        WriteVariablesOutcome::Full(full) => Err(Error::bad(format!("variables {full}"))),
-        WriteVariablesOutcome::Over(_)
-        | WriteVariablesOutcome::Lapsed
-        | WriteVariablesOutcome::NoSession => Ok(false),
+        WriteVariablesOutcome::TooLong => {
+            let most = format!("{BAG_NAMES_MAX} names and {BAG_BYTES_MAX} bytes of JSON");
+            Err(Error::bad(format!("variables must have at most {most} in all")))
+        }
+        WriteVariablesOutcome::Over | WriteVariablesOutcome::NoSession => Ok(false),
     }
 }

@@ -1,6 +1,7 @@
 //! A whole engine in a temporary folder. When it is dropped its books are audited.
 
 mod audit;
+pub mod caller;
 pub mod dice;
 pub mod model;
 pub mod outside;
@@ -77,7 +78,7 @@ pub fn request(session: SessionId, message: &str) -> TurnRequest {
     TurnRequest {
         org: org(),
         session,
-        message: message.to_owned(),
+        input: message.to_owned().into(),
         when_busy: WhenBusy::Wait,
         extras: TurnExtras::default(),
     }

@@ -20,7 +20,6 @@ use epilogue_core::{
     session::AgentVersion,
     step::Attempt,
     texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
-    variables::BagChanges,
 };
 use epilogue_storage::{
     ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
@@ -37,7 +36,7 @@ use epilogue_storage::{
     ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
     RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
-    WriteAgentOutcome, WriteVariablesOutcome,
+    WriteAgentOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -115,7 +114,7 @@ scheduled!(SessionStore {
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
-    fn write_variables(org: &OrgId, id: SessionId, changes: BagChanges, now: Timestamp) -> WriteVariablesOutcome;
+    fn write_variables(request: WriteVariables, now: Timestamp) -> WriteVariablesOutcome;
     fn live_conversations(org: &OrgId, project: &ProjectId, after: Option<&str>, bounds: LiveBounds) -> LiveConversations;
     fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
     fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
