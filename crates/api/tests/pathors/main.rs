@@ -8,7 +8,12 @@ mod access;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
 mod creates;
+mod ends;
 mod gone;
 mod history;
+mod queries;
+mod searches;
 mod stats;
 mod sunsets;
+mod terminates;
+mod variables;
