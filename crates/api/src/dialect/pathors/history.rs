@@ -7,15 +7,20 @@ use axum::{
     routing::get,
 };
 use epilogue_core::{
-    Message, Role, Session,
+    Session,
     analysis::{EVALUATION, RESULT},
     profile::Keeps,
 };
-use epilogue_engine::records::{AnalysisResult, HistoryEntry, OffsetPage, SKIP_MAX, SessionName};
+use epilogue_engine::records::{AnalysisResult, OffsetPage, SKIP_MAX, SessionName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{access::Reads, error::Error, limits, paths, wire};
+use super::{
+    access::Reads,
+    error::Error,
+    limits, paths,
+    view::{Entry, Event},
+};
 use crate::Api;
 
 /// How many sessions a page has unless it is said.
@@ -44,49 +49,19 @@ fn number(given: &Parameters, name: &str, otherwise: u32) -> Result<u32, Error> 
     number.ok_or_else(|| Error::bad(format!("{name} must be a positive integer")))
 }
 
-/// A session of the history.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Shown {
-    session_id: String,
-    start_time: String,
-    end_time: Option<String>,
-    provider: Option<String>,
-    message_count: u32,
-    marked: bool,
-    evaluation: Option<Value>,
+/// A session of the history, with how it was judged.
+fn shown<'a>(session: &'a Session, analyses: &[AnalysisResult]) -> Entry<'a> {
+    let evaluation = analyses.iter().find(|filled| filled.form == EVALUATION);
+    let evaluation = evaluation.map(|filled| json!({ RESULT: filled.values[RESULT] }));
+    Entry { evaluation, ..Entry::of(session) }
 }
 
-impl Shown {
-    /// The session, with what was found out about it.
-    pub fn of(session: &Session, analyses: &[AnalysisResult]) -> Self {
-        let evaluation = analyses.iter().find(|filled| filled.form == EVALUATION);
-        Self {
-            session_id: session.dialect_id.clone(),
-            start_time: wire::time(session.opened_at),
-            end_time: session.ended().map(|ended| wire::time(ended.at)),
-            provider: session.channel.clone(),
-            message_count: session.usage.total_messages,
-            marked: false,
-            evaluation: evaluation.map(|filled| json!({ RESULT: filled.values[RESULT] })),
-        }
-    }
-}
-
-/// What was said, as events: by the person and by the agent.
-pub(super) fn events(transcript: &[Message]) -> Vec<Value> {
-    let said = transcript.iter().filter(|message| message.body.is_visible());
-    let event = |message: &Message| {
-        let kind = match message.body.role {
-            Role::User => "message.received",
-            Role::Assistant => "message.sent",
-            _ => return None,
-        };
-        let said = json!({ "role": message.body.role, "content": message.body.content });
-        let at = wire::time(message.body.at);
-        Some(json!({ "type": kind, "timestamp": at, "data": { "message": said } }))
-    };
-    said.filter_map(event).collect()
+/// One of them, with what was said in it.
+#[derive(Serialize)]
+struct Detail<'a> {
+    #[serde(flatten)]
+    entry: Entry<'a>,
+    events: Vec<Event<'a>>,
 }
 
 /// Whether what was said is shown: of an ended session only where it is kept for good, even before it
@@ -111,8 +86,8 @@ async fn list(
     let search = parameter(&given, "search");
     let (org, project) = (member.org(), &member.project.id);
     let found = api.engine().project_history(org, project, search, page).await?;
-    let shown = |entry: &HistoryEntry| Shown::of(&entry.session, &entry.analyses);
-    let data: Vec<_> = found.items.iter().map(shown).collect();
+    let data: Vec<_> =
+        found.items.iter().map(|entry| shown(&entry.session, &entry.analyses)).collect();
     let pages = found.total.div_ceil(limit);
     let pagination = json!({
         "page": number_of, "pageSize": limit, "totalPages": pages, "total": found.total,
@@ -135,9 +110,7 @@ async fn entry(
     let conversation = api.engine().conversation(org, latest.id).await?;
     let (session, transcript) = conversation.ok_or_else(Error::no_session)?;
     let analyses = api.engine().analyses_of(org, session.id).await?;
-    let events = if shows_messages(&session) { events(&transcript) } else { Vec::new() };
-    let mut data = serde_json::to_value(Shown::of(&session, &analyses))
-        .map_err(|error| Error::internal(&error))?;
-    data["events"] = events.into();
+    let events = if shows_messages(&session) { Event::all(&transcript) } else { Vec::new() };
+    let data = Detail { entry: shown(&session, &analyses), events };
     Ok(Json(json!({ "data": data })))
 }

@@ -144,8 +144,9 @@ async fn nothing_of_a_conversation_is_left_in_files_logs_and_answers() {
     let (status, _) = client.request(Method::GET, "/sessions/s1", None).await;
     assert_eq!(status, 404);
     // The same name starts empty.
-    let created = client.request(Method::POST, "/sessions", Some(&json!({ "session_id": "s1" })));
-    assert_eq!(created.await.0, 200);
+    let anew = json!({ "session_id": "s1" });
+    let (status, _) = client.request(Method::POST, "/sessions", Some(&anew)).await;
+    assert_eq!(status, 200);
     let (status, anew) = client.request(Method::GET, "/sessions/s1", None).await;
     assert!(status == 200 && !holds(anew.to_string().as_bytes()), "{anew}");
     let logs = server.stop().await;
