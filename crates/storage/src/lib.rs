@@ -26,6 +26,7 @@ mod result;
 mod session;
 pub mod sqlite;
 mod step;
+mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
@@ -68,6 +69,7 @@ pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
+pub use subscription::{SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
@@ -79,6 +81,7 @@ pub trait Storage:
     + TurnStore
     + ConnectionStore
     + StepStore
+    + SubscriptionStore
     + DeliveryStore
     + LedgerStore
     + DirectoryStore

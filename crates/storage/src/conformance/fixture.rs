@@ -7,7 +7,7 @@ use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
     message::{NewMessage, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -88,6 +88,7 @@ pub fn profile() -> Profile {
         agent_finish: AgentFinish::EndsSession,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: true,
+        hears: Hears::Everything,
         holds_media: true,
         keeps: Keeps::Transcript,
         searchable: false,

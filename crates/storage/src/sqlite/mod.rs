@@ -24,6 +24,7 @@ mod session;
 mod session_list;
 mod step;
 mod step_settle;
+mod subscription;
 mod turn;
 mod writer;
 

@@ -4,9 +4,9 @@
 use async_trait::async_trait;
 use epilogue_core::{
     Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
-    SessionState, StepState, Timestamp,
+    SessionState, Timestamp,
     event::Activity,
-    finalization::{self, Closing},
+    finalization::{self, Closing, Surroundings},
     ledger::{self, Account},
     message::NewMessage,
     reason::Deadline,
@@ -15,7 +15,7 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, step, writer::Db,
 };
 use crate::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
@@ -225,16 +225,17 @@ pub(super) fn close(
 ) -> Result<Ended> {
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
-    let closing = finalization::close(session, &agent, why, request, now);
+    let around = Surroundings::default();
+    let closing = finalization::close(session, (&agent, &around), why, request, now);
     let db = db.connection;
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
-    owe(db, session, &closing)?;
+    step::owe(db, session, &closing.steps, now)?;
     if let Some(entry) = &closing.activity {
         activity::record(db, &session.org, entry)?;
     }
     let ended = closing.ended;
-    session.state = if closing.steps.is_empty() {
+    session.state = if closing.settled {
         SessionState::Final { ended: ended.clone(), finalized_at: now }
     } else {
         SessionState::Finalizing(ended.clone())
@@ -245,7 +246,7 @@ pub(super) fn close(
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
     let ended = &closing.ended;
     // A session that owes nothing is final at once.
-    let finalized_at = closing.steps.is_empty().then_some(ended.at.as_millis());
+    let finalized_at = closing.settled.then_some(ended.at.as_millis());
     db.prepare_cached(
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
@@ -264,30 +265,6 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         finalized_at,
         session.agent.version,
     ])?;
-    Ok(())
-}
-
-fn owe(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO steps
-            (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
-    )?;
-    for (kind, lane, state) in &closing.steps {
-        let due_at = match state {
-            StepState::Owed { due_at } => Some(due_at.as_millis()),
-            _ => None,
-        };
-        statement.execute(params![
-            session.org.as_str(),
-            session.id.0.as_bytes().as_slice(),
-            kind.as_str(),
-            lane,
-            state.as_str(),
-            due_at,
-            closing.ended.at.as_millis(),
-        ])?;
-    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, SessionId, Step, StepId, Timestamp,
+    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Subscription, SubscriptionId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
@@ -34,8 +34,8 @@ use epilogue_storage::{
     PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
     ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
     RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
-    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
-    WriteAgentOutcome,
+    SettleRequest, StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore,
+    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -143,6 +143,14 @@ scheduled!(StepStore {
     fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
     fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
     fn step_census() -> StepCensus;
+});
+
+scheduled!(SubscriptionStore {
+    fn subscribe(org: &OrgId, project: &ProjectId, wanted: Subscription, by: Option<String>) -> SubscribeOutcome;
+    fn unsubscribe(org: &OrgId, project: &ProjectId, id: SubscriptionId, by: Option<String>, now: Timestamp) -> bool;
+    fn subscriptions(org: &OrgId, project: &ProjectId) -> Vec<Subscription>;
+    fn subscription(org: &OrgId, project: &ProjectId, id: SubscriptionId) -> Option<Subscription>;
+    fn subscription_at(org: &OrgId, project: &ProjectId, url: &url::Url) -> Option<Subscription>;
 });
 
 scheduled!(DeliveryStore {
