@@ -11,6 +11,7 @@ use crate::{
     analysis::Form,
     id::{AgentId, Dialect},
     money::{MicroCredits, Price},
+    variable_spec::VariableSpec,
 };
 
 /// One version of an agent's configuration. Versions never change; an edit makes the next one.
@@ -78,6 +79,9 @@ pub struct Agent {
     /// The tools it may call.
     #[serde(default)]
     pub tools: Vec<ToolSpec>,
+    /// What it fills in while it talks, kept with the session's other variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<VariableSpec>,
 }
 
 const fn yes() -> bool {

@@ -15,6 +15,7 @@ pub mod integration;
 pub mod ledger;
 pub mod message;
 pub mod money;
+pub mod open_calls;
 pub mod origin;
 pub mod person;
 pub mod profile;
@@ -26,6 +27,7 @@ pub mod subscription;
 pub mod texting;
 pub mod time;
 pub mod usage;
+pub mod variable_spec;
 pub mod variables;
 
 pub use agent::Agent;

@@ -78,6 +78,8 @@ pub struct TurnRules {
     /// Whether the conversation is in the client's keeping. Then it comes about with its first turn
     /// that completes, and lasts until its last: nobody says when they have put it away.
     pub client_keeps: bool,
+    /// Whether a turn may end with calls open, of tools that its caller runs before the next.
+    pub defers_calls: bool,
 }
 
 impl Default for TurnRules {
@@ -98,6 +100,7 @@ impl TurnRules {
         greets: true,
         agent_sets_times: true,
         client_keeps: false,
+        defers_calls: false,
     };
 }
 
@@ -110,6 +113,10 @@ pub enum Writes {
     /// The whole turn when it is complete, or nothing of it: one that fails leaves no trace and
     /// costs nothing.
     WholeTurns,
+    /// What is said to the agent together with its reply. A turn that fails before the agent has said
+    /// anything leaves no trace and costs nothing, so that its caller may try again; one that is cut
+    /// or fails later keeps what was said.
+    WithReply,
 }
 
 /// What a deadline that has passed means before the timer has acted upon it.
@@ -143,6 +150,8 @@ pub enum FinishTool {
     FinishTheConversation,
     /// `endConversation`
     EndConversation,
+    /// `end_call`
+    EndCall,
 }
 
 impl FinishTool {
@@ -152,6 +161,7 @@ impl FinishTool {
             Self::EndChat => "end_chat",
             Self::FinishTheConversation => "finishTheConversation",
             Self::EndConversation => "endConversation",
+            Self::EndCall => "end_call",
         }
     }
 
@@ -163,6 +173,7 @@ impl FinishTool {
             Self::FinishTheConversation | Self::EndConversation => {
                 &["finishTheConversation", "endConversation"]
             }
+            Self::EndCall => &["end_call", "end_chat"],
         }
     }
 }

@@ -32,6 +32,46 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// How long the bag of a session may become, as JSON text. Prompts are made of it.
+pub const BAG_BYTES_MAX: usize = 256 * 1024;
+
+/// What a null among the variables that are written means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// A value like any other.
+    Kept,
+    /// That the variable of this name is to go.
+    Delete,
+}
+
+/// The merged bag would be longer than [`BAG_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variables are longer than {BAG_BYTES_MAX} bytes")]
+pub struct BagTooLong;
+
+/// Lays `given` over `bag`, name by name; what a value holds inside is replaced with it.
+pub fn merged(
+    bag: &Map<String, Value>,
+    given: &Map<String, Value>,
+    nulls: Nulls,
+) -> Result<Map<String, Value>, BagTooLong> {
+    let mut merged = bag.clone();
+    for (name, value) in given {
+        if value.is_null() && nulls == Nulls::Delete {
+            merged.remove(name);
+        } else {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
+}
+
+/// Whether a bag is no longer than [`BAG_BYTES_MAX`].
+pub fn fits(bag: &Map<String, Value>) -> bool {
+    // A map of JSON values always has a text.
+    serde_json::to_vec(bag).is_ok_and(|text| text.len() <= BAG_BYTES_MAX)
+}
+
 /// How many levels of arrays and objects a value has; a plain one has none.
 pub fn depth(value: &Value) -> usize {
     match value {
@@ -94,6 +134,26 @@ mod tests {
         let expected =
             json!({ "name": "Ann", "n": 1, "list": [1, "a"], "no": null, "channel": "web" });
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn bags_are_merged_name_by_name() {
+        let bag = members(json!({ "a": { "x": 1 }, "b": 2, "c": 3 }));
+        let given = members(json!({ "a": { "y": 1 }, "b": null, "d": 4 }));
+        let over = |nulls| merged(&bag, &given, nulls).map(Value::Object);
+        let kept = json!({ "a": { "y": 1 }, "b": null, "c": 3, "d": 4 });
+        assert_eq!(over(Nulls::Kept), Ok(kept));
+        assert_eq!(over(Nulls::Delete), Ok(json!({ "a": { "y": 1 }, "c": 3, "d": 4 })));
+    }
+
+    #[test]
+    fn a_bag_is_as_long_as_its_limit_and_no_longer() {
+        // {"a":"…"} has eight bytes around its text.
+        let text = |length| members(json!({ "a": "x".repeat(length) }));
+        let into_nothing = |given| merged(&Map::new(), &given, Nulls::Kept).map(|bag| bag.len());
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 8)), Ok(1));
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 7)), Err(BagTooLong));
+        assert!(fits(&text(BAG_BYTES_MAX - 8)) && !fits(&text(BAG_BYTES_MAX - 7)));
     }
 
     #[test]

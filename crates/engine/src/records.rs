@@ -11,5 +11,5 @@ pub use epilogue_storage::{
     RecentFilter, RecentSessions, ResendOutcome, ResultFacets, ResultFilter, ResultHit,
     ResultOrder, ResultRecord, ResumeOutcome, RetryOutcome, Role, SKIP_MAX, SessionFilter,
     SessionName, StateFilter, StepFilter, TOKENS_MAX, TOTAL_MAX, TokenHolder, WORDS_MAX,
-    WithTokens, WriteAgentOutcome,
+    WithTokens, WriteAgentOutcome, WriteVariablesOutcome,
 };

@@ -63,7 +63,8 @@ pub use result::{
 };
 pub use session::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
-    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
+    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter, WriteVariables,
+    WriteVariablesOutcome,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use epilogue_core::{
     AgentId, Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, MicroCredits, OrgId,
     Person, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    variables::Nulls,
 };
+use serde_json::{Map, Value};
 
 use crate::{Page, PageRequest, Result};
 
@@ -123,6 +125,32 @@ pub struct EndReceipt {
     pub outcome: EndOutcome,
 }
 
+/// Prompt variables to be written into a live session's bag.
+#[derive(Clone, Debug)]
+pub struct WriteVariables {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// What is laid over its bag, name by name.
+    pub variables: Map<String, Value>,
+    /// What a null among them means.
+    pub nulls: Nulls,
+}
+
+/// What became of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WriteVariablesOutcome {
+    /// They are in the bag of the session, which is as it is now.
+    Written(Box<Session>),
+    /// The bag would be too long. Nothing changed.
+    TooLong,
+    /// The session has ended, or a deadline of its has passed. Nothing changed.
+    Over,
+    /// This organization has no such session.
+    NoSession,
+}
+
 /// The states of a session, without their facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
@@ -210,6 +238,14 @@ pub trait SessionStore: Send + Sync {
 
     /// Records that the client is still there. `None`: no such session. `Some(false)`: it is over.
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>>;
+
+    /// Lays variables over the bag of a live session, and counts as activity. A turn in flight goes
+    /// on with those it began with.
+    async fn write_variables(
+        &self,
+        request: WriteVariables,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome>;
 
     /// Ends the session unless it has ended: its state, settlement, owed steps and activity entry,
     /// all or nothing. A look by the timer that comes too early only corrects the deadline index.

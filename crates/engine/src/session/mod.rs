@@ -9,6 +9,7 @@ pub mod turn;
 mod turn_record;
 mod turn_run;
 pub(crate) mod turns;
+mod variables;
 pub mod watch;
 pub mod whole_turn;
 

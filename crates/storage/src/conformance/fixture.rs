@@ -6,7 +6,7 @@ use std::sync::Arc;
 use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
-    message::{NewMessage, ToolCall},
+    message::{NewMessage, Said, ToolCall},
     profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
@@ -267,8 +267,7 @@ impl<S: Storage> World<S> {
             session: id,
             node: NodeId::from(NODE),
             lease_until: now + LEASE,
-            message: said("Where is my train?", now),
-            usage: said_usage(),
+            messages: vec![Said { body: said("Where is my train?", now), tokens: 150 }],
             key: None,
             history_max: HISTORY_MAX,
         }
@@ -281,7 +280,9 @@ impl<S: Storage> World<S> {
             session: id,
             number,
             messages: vec![replied("On time.", now)],
+            said: 0,
             usage: replied_usage(),
+            variables: serde_json::Map::new(),
             activity: Vec::new(),
             key: None,
             then_end: None,

@@ -33,6 +33,7 @@ pub mod ledger;
 pub mod lists;
 pub mod memory;
 mod model;
+pub mod open_calls;
 pub mod persistence;
 pub mod race;
 pub mod races;
@@ -44,6 +45,7 @@ mod suite;
 pub mod tenants;
 pub mod texting;
 pub mod turns;
+pub mod variables;
 pub mod whole_turns;
 
 mod prelude {

@@ -238,6 +238,24 @@ macro_rules! conformance_suite {
                 the_end_within_a_turn_says_who_asked_for_it,
                 a_conversation_in_the_clients_keeping_is_told_of_from_its_first_turn_on,
             }
+            open_calls {
+                what_is_said_with_a_reply_is_written_with_it,
+                several_messages_begin_a_turn_together,
+                open_calls_are_answered_by_the_next_turn,
+                what_does_not_go_on_from_the_transcript_is_refused,
+                calls_that_are_passed_over_are_closed_in_order,
+                an_end_closes_the_calls_that_are_open,
+                a_session_without_open_calls_ends_with_nothing_added,
+                a_turn_on_record_says_how_much_was_said_to_the_agent,
+                what_the_agent_saved_comes_with_its_turn,
+                a_turn_and_an_end_leave_no_call_open,
+            }
+            variables {
+                variables_are_laid_over_those_of_a_live_session,
+                variables_are_written_into_live_sessions_alone,
+                a_bag_that_would_become_too_long_stays_as_it_is,
+                variables_that_are_written_at_once_are_all_there,
+            }
             texting {
                 a_carrier_is_kept_found_and_replaced_under_its_name,
                 an_organization_has_as_many_carriers_and_numbers_as_it_may,
@@ -290,7 +308,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 22] = [
+    const FILES: [&str; 24] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -304,6 +322,7 @@ mod tests {
         include_str!("lists.rs"),
         include_str!("memory.rs"),
         include_str!("histories.rs"),
+        include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
@@ -312,6 +331,7 @@ mod tests {
         include_str!("tenants.rs"),
         include_str!("texting.rs"),
         include_str!("turns.rs"),
+        include_str!("variables.rs"),
         include_str!("whole_turns.rs"),
     ];
 

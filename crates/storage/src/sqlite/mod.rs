@@ -26,6 +26,7 @@ mod step;
 mod step_settle;
 mod subscription;
 mod turn;
+mod variables;
 mod writer;
 
 use std::{

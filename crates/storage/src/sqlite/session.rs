@@ -3,23 +3,26 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
-    SessionState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Role, Session,
+    SessionId, SessionState, Timestamp,
     event::Activity,
     finalization::{self, Closing, Surroundings},
     ledger::{self, Account},
-    message::NewMessage,
+    message::{NewMessage, ToolCall},
+    open_calls,
     reason::Deadline,
     session::{EndVerdict, Ended},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, step, writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, step, variables,
+    writer::Db,
 };
 use crate::{
     Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
     RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
+    WriteVariables, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -226,8 +229,9 @@ pub(super) fn close(
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
     let around = Surroundings::default();
-    let closing = finalization::close(session, (&agent, &around), why, request, now);
     let db = db.connection;
+    close_calls(db, session, now)?;
+    let closing = finalization::close(session, (&agent, &around), why, request, now);
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
     step::owe(db, session, &closing.steps, now)?;
@@ -243,6 +247,38 @@ pub(super) fn close(
     Ok(ended)
 }
 
+/// Says of the calls that are open that nobody will answer them any more, so that the transcript
+/// stays valid for replay.
+fn close_calls(db: &Connection, session: &mut Session, now: Timestamp) -> Result<()> {
+    let closed = open_calls::without_result(&open_calls(db, session)?, now);
+    append(db, session, (session.turns, session.messages), &closed)?;
+    session.messages += u32::try_from(closed.len()).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// The calls at the end of a transcript that have no result. Looks no further back than to the
+/// message that made them, and not at all where a session can have none.
+pub(super) fn open_calls(db: &Connection, session: &Session) -> Result<Vec<ToolCall>> {
+    if !session.profile.turns.defers_calls {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {} FROM messages WHERE org_id = ?1 AND session_id = ?2 ORDER BY seq DESC",
+        row::MESSAGE
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let values = params![session.org.as_str(), session.id.0.as_bytes().as_slice()];
+    let mut latest = Vec::new();
+    for message in statement.query_map(values, row::message)? {
+        latest.push(message?.body);
+        if latest.last().is_some_and(|message| message.role != Role::Tool) {
+            break;
+        }
+    }
+    latest.reverse();
+    Ok(open_calls::open_calls(&latest).into_iter().cloned().collect())
+}
+
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
     let ended = &closing.ended;
     // A session that owes nothing is final at once.
@@ -251,7 +287,8 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
             ended_at = ?3, reason = ?4, deadline_kind = ?5, deadline_at = ?6, cost = ?7,
-            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
+            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL,
+            messages = ?10
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -264,6 +301,7 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         ended.cost.0,
         finalized_at,
         session.agent.version,
+        session.messages,
     ])?;
     Ok(())
 }
@@ -367,7 +405,7 @@ fn transcript(db: &Connection, org: &OrgId, id: SessionId, part: &Slice) -> Resu
     let sql = if part.visible_only {
         format!(
             "SELECT {} FROM messages
-             WHERE org_id = ?1 AND session_id = ?2 AND role <> 'tool' AND content <> ''
+             WHERE org_id = ?1 AND session_id = ?2 AND role IN ('user', 'assistant') AND content <> ''
              ORDER BY seq LIMIT ?4 OFFSET ?3",
             row::MESSAGE
         )
@@ -465,6 +503,14 @@ impl SessionStore for SqliteStorage {
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
         let org = org.clone();
         self.writer.decide(move |db| keep_alive(db, &org, id, now)).await
+    }
+
+    async fn write_variables(
+        &self,
+        request: WriteVariables,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome> {
+        self.writer.decide(move |db| variables::write(db.connection, &request, now)).await
     }
 
     async fn end(

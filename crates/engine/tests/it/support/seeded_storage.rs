@@ -35,7 +35,7 @@ use epilogue_storage::{
     ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
     RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore,
-    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
+    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -113,6 +113,7 @@ scheduled!(SessionStore {
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
+    fn write_variables(request: WriteVariables, now: Timestamp) -> WriteVariablesOutcome;
     fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
     fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
     fn next_due_session() -> Option<Timestamp>;

@@ -94,6 +94,7 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
             analysis,
             may_finish: true,
             tools: config.member("tools", tools)?,
+            variables: Vec::new(),
         })
     })
 }
