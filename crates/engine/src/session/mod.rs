@@ -8,6 +8,7 @@ pub mod sweep;
 pub mod turn;
 mod turn_record;
 mod turn_run;
+mod turn_tools;
 pub(crate) mod turns;
 mod variables;
 pub mod watch;
@@ -17,8 +18,8 @@ pub use self::{
     attach::{Attached, Attachment},
     open::{OpenError, OpenSession, Opened, Origin},
     turn::{
-        TurnError, TurnEvent, TurnExtras, TurnFailure, TurnRecord, TurnRequest, TurnStream,
-        TurnUsage, WhenBusy,
+        TurnError, TurnEvent, TurnExtras, TurnFailure, TurnInput, TurnRecord, TurnRequest,
+        TurnStream, TurnUsage, WhenBusy,
     },
     watch::Watch,
     whole_turn::{TurnNews, WholeTurnError},

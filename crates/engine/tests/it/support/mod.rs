@@ -77,7 +77,7 @@ pub fn request(session: SessionId, message: &str) -> TurnRequest {
     TurnRequest {
         org: org(),
         session,
-        message: message.to_owned(),
+        input: message.to_owned().into(),
         when_busy: WhenBusy::Wait,
         extras: TurnExtras::default(),
     }

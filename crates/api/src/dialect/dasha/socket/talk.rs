@@ -223,7 +223,8 @@ impl Talk {
         let Some(message) = self.waiting.pop_front() else { return };
         let extras = TurnExtras { tools: self.tools.offered(), ..TurnExtras::default() };
         let (org, session) = (self.session.org.clone(), self.session.id);
-        let request = TurnRequest { org, session, message, when_busy: WhenBusy::Wait, extras };
+        let input = message.into();
+        let request = TurnRequest { org, session, input, when_busy: WhenBusy::Wait, extras };
         self.turn = Some(Turn::begin(&self.api, request));
     }
 
