@@ -93,9 +93,7 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         StepKind::IngestMemory if session.person.is_none() => NotOwed("nobody to remember it for"),
         StepKind::IngestMemory if silent => NotOwed("the person said nothing"),
         StepKind::IngestMemory => Need::Owed { lane: "memory".to_owned() },
-        StepKind::Analyze if !agent.analysis.iter().any(|form| form.enabled) => {
-            NotOwed("the agent has no forms")
-        }
+        StepKind::Analyze if !asks(agent) => NotOwed("the agent has no forms"),
         StepKind::Analyze if silent => NotOwed("the person said nothing"),
         StepKind::Analyze => Need::Owed { lane: model_lane(agent) },
         StepKind::RecordResult | StepKind::NotifyEnded | StepKind::NotifyFinalized if never_was => {
@@ -120,6 +118,11 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         StepKind::Purge if keeps_transcript(session, agent) => NotOwed("the transcript is kept"),
         StepKind::RecordResult | StepKind::Purge => store(),
     }
+}
+
+/// Whether anything is asked about the agent's conversations once they are over.
+fn asks(agent: &Agent) -> bool {
+    agent.analysis.iter().any(|form| form.enabled) || !agent.variables.is_empty()
 }
 
 /// Whether the transcript stays: where the API keeps it and the agent does not say otherwise.

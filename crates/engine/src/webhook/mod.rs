@@ -87,7 +87,10 @@ pub enum WebhookError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The connection could not be made, or broke.
+    /// The connection could not be made.
+    #[error("no connection could be made")]
+    NotConnected(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The scheme is not `https`, nor `http` where private addresses are allowed.
@@ -99,6 +102,18 @@ pub enum WebhookError {
 }
 
 impl WebhookError {
+    /// Whether it is certain that nothing of the request has reached the receiver.
+    pub const fn nothing_arrived(&self) -> bool {
+        match self {
+            Self::PrivateAddress { .. }
+            | Self::Unresolved { .. }
+            | Self::NotConnected(_)
+            | Self::Scheme(_)
+            | Self::Header(_) => true,
+            Self::Timeout { .. } | Self::Unreachable(_) => false,
+        }
+    }
+
     /// The limit was reached.
     pub(crate) const fn timeout(limit: Span) -> Self {
         Self::Timeout { seconds: limit.as_millis().div_ceil(1000) }
