@@ -161,7 +161,7 @@ impl Activity {
             agent: None,
             by,
             detail: json!({
-                "project": project, "subscription": id, "events": subscription.events,
+                "project": project, "subscription": id.to_string(), "events": subscription.events,
             }),
         }
     }

@@ -30,6 +30,7 @@ fn session() -> Session {
         id: SessionId(uuid::Uuid::from_u128(1)),
         dialect: "native".into(),
         dialect_id: "s1".into(),
+        project: None,
         agent: AgentVersion { id: "a".into(), version: 1 },
         channel: None,
         endpoint: None,

@@ -55,7 +55,7 @@ text_id! {
     AgentId
 }
 text_id! {
-    /// A project within its organization, in APIs that have such.
+    /// A project within its organization: in APIs that have such, what sessions and keys belong to.
     ProjectId
 }
 text_id! {

@@ -170,10 +170,10 @@ impl FinishTool {
     pub const fn understood(self) -> &'static [&'static str] {
         match self {
             Self::EndChat => &["end_chat"],
+            Self::EndCall => &["end_call", "end_chat"],
             Self::FinishTheConversation | Self::EndConversation => {
                 &["finishTheConversation", "endConversation"]
             }
-            Self::EndCall => &["end_call", "end_chat"],
         }
     }
 }
@@ -217,6 +217,9 @@ pub enum AgentFinish {
 pub enum Keeps {
     /// Everything, the transcript included.
     Transcript,
+    /// The messages, and what [`Self::Counters`] keeps. Variables, metadata and recalled memory are
+    /// removed.
+    Messages,
     /// Counters, cost and analysis. Messages, metadata and recalled memory are removed.
     Counters,
 }

@@ -14,6 +14,7 @@ pub(crate) fn session() -> Session {
         id: SessionId(uuid::Uuid::from_u128(1)),
         dialect: "native".into(),
         dialect_id: "s1".into(),
+        project: None,
         agent: AgentVersion { id: "agent".into(), version: 1 },
         channel: None,
         endpoint: None,

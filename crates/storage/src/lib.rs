@@ -43,7 +43,8 @@ pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
-    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
+    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
+    Role,
 };
 pub use error::{Error, Result};
 pub use inbox::{
@@ -62,9 +63,9 @@ pub use result::{
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
 };
 pub use session::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
-    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter, WriteVariables,
-    WriteVariablesOutcome,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    RecentFilter, RecentSessions, SessionCensus, SessionFilter, SessionName, SessionStore,
+    StateFilter, WriteVariables, WriteVariablesOutcome,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,

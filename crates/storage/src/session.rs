@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use epilogue_core::{
     AgentId, Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, MicroCredits, OrgId,
-    Person, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    Person, ProjectId, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
     variables::Nulls,
 };
 use serde_json::{Map, Value};
@@ -52,7 +52,7 @@ pub enum OpenOutcome {
         /// What it has.
         balance: MicroCredits,
     },
-    /// This dialect already has a session of that name.
+    /// This dialect already has a session of that name, or its project a live one.
     NameTaken,
     /// The endpoint has a live session, which stays as it is. This comes before every other refusal.
     EndpointTaken(Box<Session>),
@@ -65,8 +65,12 @@ pub enum OpenOutcome {
 pub enum SessionName {
     /// By its identity in the core.
     Id(SessionId),
-    /// By its name in one dialect.
+    /// By its name in one dialect, where it belongs to no project.
     Dialect(Dialect, String),
+    /// As the live one of that name in a project.
+    LiveInProject(ProjectId, String),
+    /// As the latest of that name in a project, live or not.
+    LatestInProject(ProjectId, String),
     /// As the live one of an endpoint, in one dialect and channel.
     Endpoint(Dialect, String, EndpointKey),
     /// By either: the core's id, or the name it has in any dialect (the latest, if several do).
@@ -78,6 +82,8 @@ pub enum SessionName {
 pub struct SessionFilter {
     /// Opened by this API.
     pub dialect: Option<Dialect>,
+    /// Belonging to this project.
+    pub project: Option<ProjectId>,
     /// In this state.
     pub state: Option<StateFilter>,
     /// With this agent.
@@ -149,6 +155,24 @@ pub enum WriteVariablesOutcome {
     Over,
     /// This organization has no such session.
     NoSession,
+}
+
+/// Live sessions of a project with what was said in them, in the order of their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveConversations {
+    /// Each with its whole transcript, all as of one moment.
+    pub items: Vec<(Session, Vec<Message>)>,
+    /// The name after which the next part begins. `None`: this is the last.
+    pub next: Option<String>,
+}
+
+/// How much of the live sessions of a project is read at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveBounds {
+    /// At most so many sessions.
+    pub sessions_max: u32,
+    /// No further one once so many bytes were said.
+    pub bytes_max: usize,
 }
 
 /// The states of a session, without their facts.
@@ -246,6 +270,15 @@ pub trait SessionStore: Send + Sync {
         request: WriteVariables,
         now: Timestamp,
     ) -> Result<WriteVariablesOutcome>;
+
+    /// Part of a project's live sessions, those whose names come after `after`.
+    async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations>;
 
     /// Ends the session unless it has ended: its state, settlement, owed steps and activity entry,
     /// all or nothing. A look by the timer that comes too early only corrects the deadline index.

@@ -160,6 +160,7 @@ pub async fn an_end_is_in_the_activity_log_with_its_note(backend: &impl Backend)
         cause: EndCause::Asked(EndReason::Operator),
         note: Some("Asked by phone. „Grüße“ \u{1f44b}\n".into()),
         by: Some("key_7".into()),
+        last_words: None,
     };
     let outcome = end(&world, &session, request.clone(), at(60)).await?;
     let ended = outcome.and_then(|outcome| outcome.ended().cloned()).expect("it ended");

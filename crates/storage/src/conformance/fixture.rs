@@ -72,9 +72,11 @@ pub fn organization(id: &str, agent: &Agent) -> OrganizationConfig {
             metered: false,
             grace: MicroCredits::ZERO,
             open_max: 0,
+            keep_transcripts: false,
         },
         opening_credits: None,
         agents: vec![agent.clone()],
+        projects: Vec::new(),
         keys: Vec::new(),
     }
 }
@@ -212,6 +214,7 @@ impl<S: Storage> World<S> {
             id: session_id(n, now),
             dialect: "native".into(),
             dialect_id: format!("s{n}"),
+            project: None,
             agent: self.version.clone(),
             channel: None,
             endpoint: None,
@@ -367,7 +370,9 @@ impl<S: Storage> World<S> {
 
     /// Claims the due step of this kind.
     pub async fn claimed(&self, id: StepId, now: Timestamp) -> Result<ClaimedStep> {
-        let lane = self.lane(id.session, id.kind).await?;
+        let steps = self.store.steps_of(&self.org, id.session).await?;
+        let lane = steps.into_iter().map(|(step, _)| step).find(|step| step.id() == id);
+        let lane = lane.unwrap_or_else(|| panic!("the session owes no {id}")).lane;
         let claimed = self.store.claim(self.wish(&lane, now), now).await?;
         let found = claimed.into_iter().find(|claimed| claimed.step.id() == id);
         Ok(found.unwrap_or_else(|| panic!("{id} should be due")))

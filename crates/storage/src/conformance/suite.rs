@@ -276,6 +276,27 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            subscriptions {
+                a_url_is_subscribed_once_in_its_project,
+                a_project_has_as_many_subscriptions_as_it_may_and_no_more,
+                subscribers_are_told_by_steps_of_their_own_from_the_open_on,
+                a_session_is_final_only_when_its_start_is_told,
+                a_subscribers_step_parks_and_is_resumed_alone,
+                steps_of_one_moment_are_listed_once_each,
+                whoever_subscribes_when_a_session_ends_is_told,
+                telling_of_the_start_and_the_end_leave_one_final_session,
+                of_many_subscribers_of_one_url_one_subscribes,
+            }
+            projects {
+                a_name_is_one_live_sessions_in_its_project,
+                a_name_in_a_project_is_free_after_the_end,
+                of_many_opens_of_one_name_in_a_project_one_succeeds,
+                last_words_are_written_with_the_end_they_come_with,
+                the_live_sessions_of_a_project_are_read_in_parts,
+                projects_are_what_the_configuration_says,
+                sessions_of_a_project_that_is_gone_go_on,
+                a_projects_key_is_kept_with_its_project,
+            }
             histories {
                 the_store_does_what_the_model_does,
             }
@@ -308,7 +329,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 24] = [
+    const FILES: [&str; 26] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -324,6 +345,8 @@ mod tests {
         include_str!("histories.rs"),
         include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
+        include_str!("projects.rs"),
+        include_str!("subscriptions.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
         include_str!("sessions.rs"),

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Agent, AgentId, KeyId, MicroCredits, OrgId, Timestamp, event::Activity, ledger::Transaction,
-    session::AgentVersion,
+    Agent, AgentId, KeyId, MicroCredits, OrgId, ProjectId, Timestamp, event::Activity,
+    ledger::Transaction, session::AgentVersion,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, activity, agents::Agents, ledger, row};
-use crate::{Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Result, Role};
+use super::{SqliteStorage, activity, agents::Agents, ledger, project, row};
+use crate::{
+    Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project, Result, Role,
+};
 
 /// The ids of all organizations: where every search for work begins.
 pub(super) fn org_ids(db: &Connection) -> Result<Vec<OrgId>> {
@@ -20,11 +22,11 @@ pub(super) fn org_ids(db: &Connection) -> Result<Vec<OrgId>> {
 fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result<()> {
     let organization = &config.organization;
     db.prepare_cached(
-        "INSERT INTO organizations (org_id, name, metered, grace, open_max)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO organizations (org_id, name, metered, grace, open_max, keep_transcripts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET
             name = excluded.name, metered = excluded.metered, grace = excluded.grace,
-            open_max = excluded.open_max",
+            open_max = excluded.open_max, keep_transcripts = excluded.keep_transcripts",
     )?
     .execute(params![
         organization.id.as_str(),
@@ -32,6 +34,7 @@ fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result
         organization.metered,
         organization.grace.0,
         organization.open_max,
+        organization.keep_transcripts,
     ])?;
     if let Some(credits) = config.opening_credits {
         ledger::post(db, &organization.id, &Transaction::grant("opening", credits), now)?;
@@ -39,6 +42,7 @@ fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result
     for agent in &config.agents {
         put_agent(db, &organization.id, agent, now)?;
     }
+    project::apply(db, &organization.id, &config.projects, now)?;
     apply_keys(db, config, now)
 }
 
@@ -112,7 +116,7 @@ fn agents(db: &Connection, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const ORGANIZATION: &str = "org_id, name, metered, grace, open_max";
+const ORGANIZATION: &str = "org_id, name, metered, grace, open_max, keep_transcripts";
 
 fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -121,6 +125,7 @@ fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
         metered: row.get(2)?,
         grace: MicroCredits(row.get(3)?),
         open_max: row.get(4)?,
+        keep_transcripts: row.get(5)?,
     })
 }
 
@@ -223,6 +228,14 @@ impl DirectoryStore for SqliteStorage {
             Ok(statement.query_row([org.as_str()], organization).optional()?)
         };
         self.readers.look(look).await
+    }
+
+    async fn project(&self, org: &OrgId, id: &ProjectId) -> Result<Option<Project>> {
+        self.readers.look(|db| project::find(db, org, id)).await
+    }
+
+    async fn projects(&self, org: &OrgId) -> Result<Vec<Project>> {
+        self.readers.look(|db| project::all(db, org)).await
     }
 
     async fn agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<(AgentVersion, Agent)>> {

@@ -18,7 +18,7 @@ macro_rules! session_columns {
          input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages, \
          turns, state, turn_number, turn_node, turn_until, ended_at, reason, deadline_kind, \
          deadline_at, cost, finalized_at, channel, endpoint, connection_id, connection_holder, \
-         connection_node, connection_grace, connection_lost_at"
+         connection_node, connection_grace, connection_lost_at, project"
     };
 }
 pub(super) const SESSION: &str = session_columns!();
@@ -60,6 +60,11 @@ pub(super) fn word<T>(
 /// A column of text that becomes an id.
 pub(super) fn text<T: for<'a> From<&'a str>>(row: &Row<'_>, column: usize) -> Read<T> {
     Ok(T::from(row.get_ref(column)?.as_str()?))
+}
+
+/// A column of text that becomes an id, and may be absent.
+pub(super) fn text_opt<T: for<'a> From<&'a str>>(row: &Row<'_>, column: usize) -> Read<Option<T>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(T::from))
 }
 
 /// A column of a time.
@@ -109,6 +114,7 @@ pub(super) fn session(row: &Row<'_>) -> Read<Session> {
         id: session_id(row, 1)?,
         dialect: text(row, 2)?,
         dialect_id: row.get(3)?,
+        project: text_opt(row, 39)?,
         agent: AgentVersion { id: text(row, 4)?, version: row.get(5)? },
         channel: row.get(32)?,
         endpoint: row.get::<_, Option<String>>(33)?.map(EndpointKey::stored),

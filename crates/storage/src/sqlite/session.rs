@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Role, Session,
-    SessionId, SessionState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
+    Session, SessionId, SessionState, Timestamp,
     event::Activity,
     finalization::{self, Closing, Surroundings},
     ledger::{self, Account},
@@ -16,13 +16,13 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, step, variables,
-    writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, session_live,
+    step, subscription, variables, writer::Db,
 };
 use crate::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
-    RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
-    WriteVariables, WriteVariablesOutcome,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    Page, PageRequest, RecentFilter, RecentSessions, Result, SessionCensus, SessionFilter,
+    SessionName, SessionStore, WriteVariables, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -91,6 +91,7 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }
+    owe_opening(db, session, now)?;
     Ok(OpenOutcome::Opened)
 }
 
@@ -139,9 +140,9 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
                  context, opened_at, last_activity, last_seen, user_messages, total_messages,
                  input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
                  turns, state, due_at, channel, endpoint, connection_id, connection_holder,
-                 connection_node, connection_grace)
+                 connection_node, connection_grace, project)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28)
+                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -173,6 +174,7 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
             session.connection.as_ref().map(|connection| &connection.holder),
             session.connection.as_ref().map(|connection| connection.node.as_str()),
             session.connection.as_ref().map(|connection| connection.grace.as_millis()),
+            session.project.as_ref().map(ProjectId::as_str),
         ])?;
     Ok(added > 0)
 }
@@ -192,6 +194,9 @@ fn end(
             EndOutcome::StillActive { due_at }
         }
         EndVerdict::End { reason, deadline } => {
+            if deadline.is_none() {
+                session_live::say_last(db.connection, &mut session, request, now)?;
+            }
             let ended = close(db, &mut session, (reason, deadline), request, now)?;
             let asked = matches!(request.cause, epilogue_core::EndCause::Asked(_));
             if asked && deadline.is_some() {
@@ -228,7 +233,7 @@ pub(super) fn close(
 ) -> Result<Ended> {
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
-    let around = Surroundings::default();
+    let around = surroundings(db.connection, session)?;
     let db = db.connection;
     close_calls(db, session, now)?;
     let closing = finalization::close(session, (&agent, &around), why, request, now);
@@ -277,6 +282,23 @@ pub(super) fn open_calls(db: &Connection, session: &Session) -> Result<Vec<ToolC
     }
     latest.reverse();
     Ok(open_calls::open_calls(&latest).into_iter().cloned().collect())
+}
+
+/// What an end finds of its session's project. One without a project finds nothing, and looks for
+/// nothing.
+fn surroundings(db: &Connection, session: &Session) -> Result<Surroundings> {
+    let Some(project) = &session.project else { return Ok(Surroundings::default()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    let begun = step::of_session(db, &session.org, session.id)?;
+    let begun = begun.into_iter().map(|step| (step.kind, step.state)).collect();
+    Ok(Surroundings { subscribers, begun })
+}
+
+/// Writes the steps that an open owes, which tell subscribers of the project.
+fn owe_opening(db: &Connection, session: &Session, now: Timestamp) -> Result<()> {
+    let Some(project) = &session.project else { return Ok(()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    step::owe(db, session, &finalization::opening(&subscribers, now), now)
 }
 
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
@@ -511,6 +533,20 @@ impl SessionStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<WriteVariablesOutcome> {
         self.writer.decide(move |db| variables::write(db.connection, &request, now)).await
+    }
+
+    async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations> {
+        let (org, project, after) = (org.clone(), project.clone(), after.map(str::to_owned));
+        let read = move |db: &Connection| {
+            session_live::of_project(db, &org, &project, after.as_deref(), bounds)
+        };
+        self.searchers.search(read).await
     }
 
     async fn end(

@@ -16,7 +16,8 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
         SessionName::Id(id) => super::session::read(db, org, *id),
         SessionName::Dialect(dialect, name) => {
             let sql = format!(
-                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2 AND dialect = ?3",
+                "SELECT {} FROM sessions
+                 WHERE org_id = ?1 AND dialect_id = ?2 AND dialect = ?3 AND project IS NULL",
                 row::SESSION
             );
             let values = params![org.as_str(), name, dialect.as_str()];
@@ -25,21 +26,58 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
         SessionName::Endpoint(dialect, channel, endpoint) => {
             super::session::live_at(db, org, (dialect, channel, endpoint))
         }
+        SessionName::LiveInProject(project, name) => {
+            let sql = format!(
+                "SELECT {} FROM sessions
+                 WHERE org_id = ?1 AND project = ?2 AND dialect_id = ?3
+                    AND state = 'active' AND project IS NOT NULL",
+                row::SESSION
+            );
+            let values = params![org.as_str(), project.as_str(), name];
+            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+        }
+        SessionName::LatestInProject(project, name) => {
+            let sql = format!(
+                "SELECT {} FROM sessions INDEXED BY sessions_named_in_project
+                 WHERE org_id = ?1 AND dialect_id = ?2 AND project = ?3 AND project IS NOT NULL
+                 ORDER BY session_id DESC LIMIT 1",
+                row::SESSION
+            );
+            let values = params![org.as_str(), name, project.as_str()];
+            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+        }
         SessionName::Any(name) => {
             if let Ok(id) = name.parse::<SessionId>()
                 && let Some(session) = super::session::read(db, org, id)?
             {
                 return Ok(Some(session));
             }
-            let sql = format!(
-                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2
-                 ORDER BY session_id DESC LIMIT 1",
-                row::SESSION
-            );
-            let values = params![org.as_str(), name];
-            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+            Ok(latest_called(db, org, name)?
+                .map(|id| super::session::read(db, org, id))
+                .transpose()?
+                .flatten())
         }
     }
+}
+
+/// The latest session of a name, in whatever dialect or project. Names of projects and the others stand
+/// in indexes of their own, so that each is asked.
+fn latest_called(db: &Connection, org: &OrgId, name: &str) -> Result<Option<SessionId>> {
+    let latest = |sql: &str| {
+        let found = db
+            .prepare_cached(sql)?
+            .query_row(params![org.as_str(), name], |row| row::session_id_opt(row, 0))?;
+        Ok::<_, crate::Error>(found)
+    };
+    let plain = latest(
+        "SELECT max(session_id) FROM sessions INDEXED BY sessions_by_name
+         WHERE org_id = ?1 AND dialect_id = ?2 AND project IS NULL",
+    )?;
+    let in_project = latest(
+        "SELECT max(session_id) FROM sessions INDEXED BY sessions_named_in_project
+         WHERE org_id = ?1 AND dialect_id = ?2 AND project IS NOT NULL",
+    )?;
+    Ok(plain.max(in_project))
 }
 
 /// The smallest session id of a point in time: ids are ordered by the time of opening.
@@ -66,6 +104,10 @@ pub(super) fn list(
     }
     if let Some(dialect) = &filter.dialect {
         wanted.and("dialect =", dialect.to_string());
+    }
+    if let Some(project) = &filter.project {
+        wanted.sql.push_str(" AND project IS NOT NULL");
+        wanted.and("project =", project.to_string());
     }
     if let Some(agent) = &filter.agent {
         wanted.and("agent_id =", agent.to_string());
