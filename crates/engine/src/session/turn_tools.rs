@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{TurnEvent, turn_run::TurnRun, turns::Cut};
 use crate::{
     llm::ToolDefinition,
-    tool::{BAD_ARGUMENTS, Toolbox},
+    tool::{ARGUMENTS_BYTES_MAX, BAD_ARGUMENTS, LONG_ARGUMENTS, Toolbox},
     wording::ToolInvocation,
 };
 
@@ -92,6 +92,9 @@ impl TurnRun {
 
     /// Saves what the model says it has learned, and tells it what of that was not to be.
     fn save(&mut self, arguments: &str) -> String {
+        if arguments.len() > ARGUMENTS_BYTES_MAX {
+            return LONG_ARGUMENTS.to_owned();
+        }
         let Ok(given) = serde_json::from_str::<Map<String, Value>>(arguments) else {
             return BAD_ARGUMENTS.to_owned();
         };

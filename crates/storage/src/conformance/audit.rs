@@ -6,6 +6,7 @@ use epilogue_core::{
     Agent, MicroCredits, OrgId, Session, SessionState, Step, StepKind,
     finalization::{self, Need},
     ledger::{Account, TransactionKind},
+    open_calls::open_calls,
 };
 
 use super::fixture::every;
@@ -81,6 +82,9 @@ async fn the_fence_holds(store: &impl Storage, session: &Session) -> Result<()> 
     let ordered = messages.is_sorted_by_key(|message| message.turn);
     assert!(ordered, "the turns of {} follow each other", session.id);
     if let Some(ended) = session.ended() {
+        let open = open_calls(messages.iter().map(|message| &message.body));
+        let closed = open.is_empty() || !session.profile.turns.defers_calls;
+        assert!(closed, "{} has ended with calls open", session.id);
         let late = messages.iter().filter(|message| message.body.at > ended.at).count();
         assert_eq!(late, 0, "{} has messages beyond its fence", session.id);
     }

@@ -189,7 +189,9 @@ fn words(session: &Session, transcript: &[Message]) {
         assert_eq!(open, Vec::<String>::new(), "dangling calls in {id}");
         open.extend(message.body.tool_calls.iter().map(|call| call.id.clone()));
     }
-    assert_eq!(open, Vec::<String>::new(), "dangling calls at the end of {id}");
+    // The caller of a session that is open may be at work on them.
+    let may_be_open = session.ended().is_none() && session.profile.turns.defers_calls;
+    assert!(open.is_empty() || may_be_open, "dangling calls at the end of {id}: {open:?}");
 }
 
 /// The whole transcript.

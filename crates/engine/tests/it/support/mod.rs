@@ -1,6 +1,7 @@
 //! A whole engine in a temporary folder. When it is dropped its books are audited.
 
 mod audit;
+pub mod caller;
 pub mod dice;
 pub mod model;
 pub mod outside;
