@@ -17,6 +17,7 @@ pub mod message;
 pub mod money;
 pub mod open_calls;
 pub mod origin;
+pub mod overlay;
 pub mod person;
 pub mod profile;
 pub mod reason;
@@ -39,6 +40,7 @@ pub use id::{
 };
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};
+pub use overlay::AgentOverlay;
 pub use person::{MemoryScope, Person};
 pub use profile::Profile;
 pub use reason::{EndCause, EndReason, EndRequest};

@@ -22,6 +22,7 @@ mod integration;
 mod ledger;
 mod memory;
 mod page;
+mod project_agent;
 mod result;
 mod session;
 pub mod sqlite;
@@ -58,6 +59,9 @@ pub use integration::{
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
+pub use project_agent::{
+    ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
+};
 pub use result::{
     BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, ResultFacets, ResultFilter,
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
@@ -84,6 +88,7 @@ pub trait Storage:
     + ConnectionStore
     + StepStore
     + SubscriptionStore
+    + ProjectAgentStore
     + DeliveryStore
     + LedgerStore
     + DirectoryStore

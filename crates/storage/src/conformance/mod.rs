@@ -55,8 +55,8 @@ mod prelude {
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
         DeliveryStore as _, DirectoryStore as _, InboxStore as _, IntegrationStore as _,
-        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _,
-        SubscriptionStore as _, TurnStore as _,
+        LedgerStore as _, MemoryStore as _, ProjectAgentStore as _, ResultStore as _,
+        SessionStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _,
     };
 }
 

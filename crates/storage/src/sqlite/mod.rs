@@ -18,6 +18,7 @@ mod ledger;
 mod log;
 mod memory;
 mod project;
+mod project_agent;
 mod readers;
 mod result;
 mod row;

@@ -225,12 +225,18 @@ impl Wording for FakeWording {
         let body = serde_json::json!({
             "id": told.id,
             "session": told.session.id,
-            "reason": told.ended.reason,
-            "cost": told.ended.cost,
+            "reason": told.ended.map(|ended| ended.reason),
+            "cost": told.ended.map(|ended| ended.cost),
             "metadata": told.session.context.metadata,
             "forms": forms,
+            "extracted": told.extracted,
         });
         let event = format!("fake.{}", told.kind.as_str());
-        Some(Payload { event, body: body.to_string(), body_signature_header: None, manners: None })
+        // Where an API keeps counters alone it tells what is final at most once, in these tests.
+        let once = told.kind == StepKind::NotifyFinalized
+            && told.session.profile.keeps == Keeps::Counters;
+        let refusals = Refusals::OnceAtMost;
+        let manners = once.then_some(Manners { policy: None, refusals, logged: false });
+        Some(Payload { event, body: body.to_string(), body_signature_header: None, manners })
     }
 }

@@ -30,12 +30,13 @@ use epilogue_storage::{
     DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
     InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
     KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
-    Organization, OrganizationConfig, Page, PageRequest, Progress, PutCarrierOutcome,
-    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
-    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
-    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
-    SettleRequest, StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore,
-    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariables, WriteVariablesOutcome,
+    Organization, OrganizationConfig, Page, PageRequest, Progress, ProjectAgent, ProjectAgentStore,
+    PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions,
+    ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord,
+    ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter, SessionName,
+    SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage,
+    SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
+    WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -144,6 +145,11 @@ scheduled!(StepStore {
     fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
     fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
     fn step_census() -> StepCensus;
+});
+
+scheduled!(ProjectAgentStore {
+    fn project_agent(org: &OrgId, project: &ProjectId) -> Option<ProjectAgent>;
+    fn write_project_agent(org: &OrgId, write: WriteProjectAgent, now: Timestamp) -> WriteProjectAgentOutcome;
 });
 
 scheduled!(SubscriptionStore {

@@ -11,6 +11,18 @@ CREATE TABLE subscriptions (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX subscriptions_by_url ON subscriptions (org_id, project, url);
 
+-- What projects change about their agents: what was written, what that means, and for which agent.
+CREATE TABLE project_agents (
+    org_id     TEXT    NOT NULL,
+    project_id TEXT    NOT NULL,
+    overlay    TEXT    NOT NULL,
+    document   TEXT    NOT NULL,
+    revision   INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (org_id, project_id)
+) STRICT;
+
 -- The key of a step gains whom it tells; nobody in particular is an empty one. SQLite changes no key in
 -- place, so both tables are made anew.
 CREATE TABLE steps_with_targets (
