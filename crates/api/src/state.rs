@@ -5,7 +5,11 @@ use std::sync::Arc;
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
 
-use crate::{dialect::dasha::sms::TwilioSettings, rate::Limiter, token::SessionTokens};
+use crate::{
+    dialect::{dasha::sms::TwilioSettings, pathors::PathorsSettings},
+    rate::Limiter,
+    token::SessionTokens,
+};
 
 /// How the API is set up.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub disconnect_grace: Span,
     /// Text messages through Twilio.
     pub twilio: TwilioSettings,
+    /// What the Pathors API announces to go.
+    pub pathors: PathorsSettings,
     /// The key of whoever has the data folder, good for every organization.
     pub operator: Option<KeyHash>,
 }

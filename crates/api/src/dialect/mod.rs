@@ -2,4 +2,5 @@
 //! is the profile each gives the sessions it opens.
 
 pub mod dasha;
+pub mod pathors;
 pub mod talkifai;

@@ -69,9 +69,16 @@ fn organization(id: &str, credits: Option<MicroCredits>) -> OrganizationConfig {
         metered: credits.is_some(),
         grace: MicroCredits::ZERO,
         open_max: 0,
+        keep_transcripts: false,
     };
     let free = agent(json!({ "id": FREE, "name": "Free", "model": { "provider": "scripted" } }));
-    OrganizationConfig { organization, opening_credits: credits, agents: vec![free], keys: vec![] }
+    OrganizationConfig {
+        organization,
+        opening_credits: credits,
+        agents: vec![free],
+        projects: vec![],
+        keys: vec![],
+    }
 }
 
 /// Everyone.

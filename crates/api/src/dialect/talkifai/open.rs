@@ -53,7 +53,9 @@ pub(super) async fn open(
 /// Whom the request acts for, and whether they may open sessions from where they are.
 async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Error> {
     let caller = if let Some(key) = credential(headers, &cors::API_KEY) {
-        key_holder(api, key).await?.ok_or(Error::BadKey)?
+        let caller = key_holder(api, key).await?;
+        let is_of_project = |caller: &Caller| matches!(caller.kind, CredentialKind::Project { .. });
+        caller.filter(|caller| !is_of_project(caller)).ok_or(Error::BadKey)?
     } else if let Some(token) = credential(headers, &cors::STUDIO_TOKEN) {
         // Whoever signs in here does so with a secret key of the organization.
         let caller = key_holder(api, token).await?;

@@ -78,6 +78,7 @@ impl SessionQuery {
     fn filter(&self) -> Result<SessionFilter, Problem> {
         Ok(SessionFilter {
             dialect: self.dialect.as_deref().map(dialect).transpose()?,
+            project: None,
             state: self.state.map(|state| match state {
                 StateWord::Active => StateFilter::Active,
                 StateWord::Finalizing => StateFilter::Finalizing,

@@ -489,9 +489,11 @@ fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {
                 metered: setup.credits.is_some(),
                 grace: setup.grace,
                 open_max: 0,
+                keep_transcripts: false,
             },
             opening_credits: setup.credits,
             agents: agents.clone(),
+            projects: Vec::new(),
             keys: Vec::new(),
         })
         .to_vec()

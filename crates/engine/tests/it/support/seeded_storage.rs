@@ -29,14 +29,15 @@ use epilogue_storage::{
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
     DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
     InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
-    Organization, OrganizationConfig, Page, PageRequest, Progress, ProjectAgent, ProjectAgentStore,
-    PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions,
-    ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord,
-    ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter, SessionName,
-    SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore, Storage,
-    SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome,
-    WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables, WriteVariablesOutcome,
+    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
+    OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page, PageRequest,
+    Progress, Project, ProjectAgent, ProjectAgentStore, PutCarrierOutcome, PutIntegrationOutcome,
+    ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets,
+    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome,
+    SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest,
+    StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore, TokenHolder,
+    TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome,
+    WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -115,6 +116,7 @@ scheduled!(SessionStore {
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
     fn write_variables(request: WriteVariables, now: Timestamp) -> WriteVariablesOutcome;
+    fn live_conversations(org: &OrgId, project: &ProjectId, after: Option<&str>, bounds: LiveBounds) -> LiveConversations;
     fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
     fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
     fn next_due_session() -> Option<Timestamp>;
@@ -177,6 +179,8 @@ scheduled!(DirectoryStore {
     fn apply_config(organizations: Vec<OrganizationConfig>, now: Timestamp) -> ();
     fn organizations() -> Vec<Organization>;
     fn organization(org: &OrgId) -> Option<Organization>;
+    fn project(org: &OrgId, id: &ProjectId) -> Option<Project>;
+    fn projects(org: &OrgId) -> Vec<Project>;
     fn agent(org: &OrgId, id: &AgentId) -> Option<(AgentVersion, Agent)>;
     fn agent_version(org: &OrgId, version: &AgentVersion) -> Option<Agent>;
     fn agents(org: &OrgId) -> Vec<(AgentVersion, Agent)>;

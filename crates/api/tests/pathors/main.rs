@@ -1,0 +1,11 @@
+//! The Pathors dialect, driven in process. Test names say which row of the contract they hold.
+
+#[allow(dead_code, reason = "what the tests of one API do not use, those of another do")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+#[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
+mod client;
+mod creates;
+mod sunsets;
