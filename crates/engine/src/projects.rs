@@ -7,6 +7,7 @@ use url::Url;
 use crate::{
     Engine, Result,
     records::{ProjectAgent, SubscribeOutcome, WriteProjectAgent, WriteProjectAgentOutcome},
+    webhook::WebhookError,
 };
 
 impl Engine {
@@ -22,6 +23,11 @@ impl Engine {
         let wanted = Subscription { id, url, events, created_at: self.now() };
         let outcome = self.store().subscribe(org, project, wanted.clone(), by).await?;
         Ok((wanted, outcome))
+    }
+
+    /// Whether a webhook at this address would be called at all, as far as the URL alone says it.
+    pub fn check_webhook(&self, url: &Url) -> Result<(), WebhookError> {
+        self.inner.parts.webhooks.check(url)
     }
 
     /// Ends a subscription. `false`: the project has none such.

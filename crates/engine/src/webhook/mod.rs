@@ -16,6 +16,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use url::Url;
 
+use self::resolve::Guard;
+
 pub use self::{deliver::HttpWebhooks, owners::may_set as may_set_header};
 
 /// One attempt to be made.
@@ -125,4 +127,9 @@ impl WebhookError {
 pub trait WebhookSender: Send + Sync {
     /// Makes one attempt. Never retries: that is the step's business.
     async fn send(&self, request: &WebhookRequest) -> WebhookReply;
+
+    /// Whether an address would be called at all, as far as the URL alone says it.
+    fn check(&self, url: &Url) -> Result<(), WebhookError> {
+        Guard::PublicOnly.check(url).map(drop)
+    }
 }

@@ -16,6 +16,7 @@ mod history;
 mod limits;
 mod open;
 pub mod paths;
+mod payload;
 mod projects;
 mod stats;
 mod sunset;
@@ -31,6 +32,7 @@ use epilogue_core::{
     },
 };
 
+pub(crate) use self::payload::payload;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
 
