@@ -35,6 +35,9 @@ fn text(value: &Value) -> String {
 /// How long the bag of a session may become, as JSON text. Prompts are made of it.
 pub const BAG_BYTES_MAX: usize = 256 * 1024;
 
+/// How many variables the bag of a session may come to hold.
+pub const BAG_NAMES_MAX: usize = 1_000;
+
 /// What a null among the variables that are written means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
@@ -44,9 +47,9 @@ pub enum Nulls {
     Delete,
 }
 
-/// The merged bag would be longer than [`BAG_BYTES_MAX`].
+/// The merged bag would be longer than [`BAG_BYTES_MAX`], or have more than [`BAG_NAMES_MAX`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variables are longer than {BAG_BYTES_MAX} bytes")]
+#[error("the variables are more than {BAG_NAMES_MAX}, or longer than {BAG_BYTES_MAX} bytes")]
 pub struct BagTooLong;
 
 /// Lays `given` over `bag`, name by name; what a value holds inside is replaced with it.
@@ -66,10 +69,9 @@ pub fn merged(
     if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
 }
 
-/// Whether a bag is no longer than [`BAG_BYTES_MAX`].
+/// Whether a bag is within its limits.
 pub fn fits(bag: &Map<String, Value>) -> bool {
-    // A map of JSON values always has a text.
-    serde_json::to_vec(bag).is_ok_and(|text| text.len() <= BAG_BYTES_MAX)
+    BagLimits { bytes_max: BAG_BYTES_MAX, names_max: BAG_NAMES_MAX }.hold(bag).is_ok()
 }
 
 /// How many levels of arrays and objects a value has; a plain one has none.
@@ -78,6 +80,38 @@ pub fn depth(value: &Value) -> usize {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// How much a bag may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BagLimits {
+    /// In bytes of JSON.
+    pub bytes_max: usize,
+    /// In members.
+    pub names_max: usize,
+}
+
+/// Why a bag is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BagFull {
+    /// It is too long.
+    #[error("must have at most {0} bytes of JSON")]
+    Bytes(usize),
+    /// It has too many members.
+    #[error("must have at most {0} names")]
+    Names(usize),
+}
+
+impl BagLimits {
+    /// Holds a bag to the limits.
+    pub fn hold(&self, bag: &Map<String, Value>) -> Result<(), BagFull> {
+        if bag.len() > self.names_max {
+            return Err(BagFull::Names(self.names_max));
+        }
+        // A map of JSON: it always serializes.
+        let bytes = serde_json::to_string(bag).map_or(0, |json| json.len());
+        if bytes > self.bytes_max { Err(BagFull::Bytes(self.bytes_max)) } else { Ok(()) }
     }
 }
 
@@ -154,6 +188,18 @@ mod tests {
         assert_eq!(into_nothing(text(BAG_BYTES_MAX - 8)), Ok(1));
         assert_eq!(into_nothing(text(BAG_BYTES_MAX - 7)), Err(BagTooLong));
         assert!(fits(&text(BAG_BYTES_MAX - 8)) && !fits(&text(BAG_BYTES_MAX - 7)));
+        let names = |count: usize| (0..count).map(|n| (n.to_string(), json!(n))).collect();
+        assert!(fits(&names(BAG_NAMES_MAX)) && !fits(&names(BAG_NAMES_MAX + 1)));
+    }
+
+    #[test]
+    fn a_bag_is_held_to_its_limits_and_not_one_past_them() {
+        let bag = members(json!({ "a": 1, "b": "xyz" }));
+        let whole = r#"{"a":1,"b":"xyz"}"#.len();
+        let held = |bytes_max, names_max| BagLimits { bytes_max, names_max }.hold(&bag);
+        assert_eq!(held(whole, 2), Ok(()));
+        assert_eq!(held(whole - 1, 2), Err(BagFull::Bytes(whole - 1)));
+        assert_eq!(held(whole, 1), Err(BagFull::Names(1)));
     }
 
     #[test]

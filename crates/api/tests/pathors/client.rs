@@ -247,7 +247,7 @@ impl Fixture {
         let request = epilogue_engine::session::TurnRequest {
             org: session.org.clone(),
             session: session.id,
-            message: message.to_owned(),
+            input: message.to_owned().into(),
             when_busy: epilogue_engine::session::WhenBusy::Wait,
             extras: epilogue_engine::session::TurnExtras::default(),
         };

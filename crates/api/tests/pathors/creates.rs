@@ -16,7 +16,7 @@ async fn c2_2_a_session_is_created_by_every_path() {
         let path = family.replace("{P}", PROJECT);
         let body = json!({ "session_id": family, "variables": { "a": 1 }, "provider": "web" });
         let answer = house.send(keyed(SK, Method::POST, &path, body.to_string())).await;
-        let expected = json!({ "sessionId": family, "pathwayId": PATHWAY }).to_string();
+        let expected = format!(r#"{{"sessionId":"{family}","pathwayId":"{PATHWAY}"}}"#);
         assert_eq!(answer.told(), (200, &*expected));
         let session = house.session(family).await;
         assert_eq!(Value::Object(session.context.bag), json!({ "a": 1 }));
@@ -101,7 +101,7 @@ async fn c2_2_a_live_session_of_that_name_stays_and_variables_lie_over_its_own()
     assert_eq!(session.channel.as_deref(), Some("web"));
     let names: serde_json::Map<_, _> = (0..1_000).map(|n| (n.to_string(), json!(n))).collect();
     let answer = house.create("x", json!({ "variables": names })).await;
-    refused(&answer, 400, "variables must have at most 1000 names");
+    refused(&answer, 400, "variables must have at most 1000 names and 262144 bytes of JSON in all");
 }
 
 #[tokio::test]

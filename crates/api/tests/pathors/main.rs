@@ -8,4 +8,9 @@ mod access;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
 mod creates;
+mod ends;
+mod queries;
+mod searches;
 mod sunsets;
+mod terminates;
+mod variables;

@@ -114,6 +114,8 @@ pub enum WhenBusy {
 pub struct TurnStream {
     /// Who answers.
     pub agent_name: String,
+    /// The turn's number in its session.
+    pub number: u32,
     /// What happens. Ends with exactly one `Completed` or `Failed`. Dropping it cuts the turn. A turn
     /// that is answered from the record has only its end.
     pub events: mpsc::Receiver<TurnEvent>,
@@ -346,7 +348,8 @@ impl Engine {
         };
         let (events, stream) = mpsc::channel(EVENTS_MAX);
         let (recorded, record) = oneshot::channel();
-        let stream = TurnStream { agent_name: agent.name.clone(), events: stream, record };
+        let agent_name = agent.name.clone();
+        let stream = TurnStream { agent_name, number, events: stream, record };
         let start = Start { session, agent, number, history, said, extras: request.extras };
         Ok((Some(TurnRun::new(self.clone(), start, events, recorded).at(place)), stream))
     }
@@ -355,13 +358,14 @@ impl Engine {
     async fn on_record(&self, record: TurnRecord) -> Result<TurnStream, TurnError> {
         let session = &record.session;
         let agent_name = self.agent_of(&session.org, &session.agent).await?.name;
+        let number = record.messages.first().map_or(0, |message| message.turn);
         let (events, stream) = mpsc::channel(1);
         let (recorded, answer) = oneshot::channel();
         let finish = session.ended().is_some();
         // Both have room, and their readers are here.
         let _ = recorded.send(record);
         let _ = events.try_send(TurnEvent::Completed { usage: TurnUsage::default(), finish });
-        Ok(TurnStream { agent_name, events: stream, record: answer })
+        Ok(TurnStream { agent_name, number, events: stream, record: answer })
     }
 
     /// Frees the place of a turn that has begun and cannot go on.

@@ -80,9 +80,12 @@ async fn what_is_not_of_its_type_is_refused_in_words() {
 async fn a_turn_that_leaves_no_trace_saves_nothing() {
     let app = engine().await;
     let mut first = true;
-    app.model().by_rule(move |_| match std::mem::take(&mut first) {
-        true => Ok(vec![save("s", r#"{"name":"Ann"}"#), end()]),
-        false => Err(ModelError::Incomplete),
+    app.model().by_rule(move |_| {
+        if std::mem::take(&mut first) {
+            Ok(vec![save("s", r#"{"name":"Ann"}"#), end()])
+        } else {
+            Err(ModelError::Incomplete)
+        }
     });
     let id = app.open().await;
     let events = app.say(id, "I am Ann").await;

@@ -271,7 +271,7 @@ pub async fn what_the_agent_saved_comes_with_its_turn(backend: &impl Backend) ->
 
 pub async fn a_turn_and_an_end_leave_no_call_open(backend: &impl Backend) -> Result<()> {
     each_round(backend, async |world, dice| {
-        let session = opened(&world, 1).await?;
+        let session = opened(world, 1).await?;
         let number = world.begun(session.id, at(1)).await?;
         let finish = FinishTurnRequest {
             messages: vec![said("Look.", at(2)), calling(&["a", "b"], 2)],
@@ -283,17 +283,17 @@ pub async fn a_turn_and_an_end_leave_no_call_open(backend: &impl Backend) -> Res
         let store = Arc::clone(&world.store);
         let finishing = contender(async move { store.finish_turn(finish, at(2)).await.map(drop) });
         race_two(dice, ending, finishing).await?;
-        let shown = shown(&world, &session).await?;
+        let shown = shown(world, &session).await?;
         let whole = ["user", "assistant", "a nothing", "b nothing"];
         assert!(shown.is_empty() || shown == whole, "{shown:?}");
         // Nor does one whose process is gone.
-        let other = opened(&world, 2).await?;
-        taken(&world, &other, vec![told(Role::User, 1)], calling(&["c"], 1), 1).await?;
+        let other = opened(world, 2).await?;
+        taken(world, &other, vec![told(Role::User, 1)], calling(&["c"], 1), 1).await?;
         world.begun(other.id, at(2)).await?;
         world.store.abandon_turns(&[NodeId::from("another")], at(3)).await?;
         let ended = world.ended(other.id, at(3)).await?;
         assert!(ended.cost > MicroCredits::ZERO);
-        assert_eq!(self::shown(&world, &other).await?, ["user", "assistant", "c nothing"]);
+        assert_eq!(self::shown(world, &other).await?, ["user", "assistant", "c nothing"]);
         audit(&*world.store, &world.org).await
     })
     .await

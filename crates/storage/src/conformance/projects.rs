@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use epilogue_core::{EndOutcome, EndReason, EndRequest, OrgId, ProjectId, Role, Session};
+use epilogue_core::{
+    EndOutcome, EndReason, EndRequest, OrgId, ProjectId, Role, Session, variables::Nulls,
+};
 use rand::Rng as _;
+use serde_json::json;
 
 use super::{
     Backend,
     audit::audit,
     fixture::{IDLE, START, World, at, busy_agent, every, organization, quiet_agent},
     prelude::*,
-    race::{contender, each_round, race},
+    race::{contender, each_round, race, race_two},
 };
 use crate::{
     Admission, Credential, CredentialKind, KeyHash, LiveBounds, OpenOutcome, OpenRequest,
     OrganizationConfig, PageRequest, Project, Result, SessionFilter, SessionName, Storage,
+    WriteVariables, WriteVariablesOutcome,
 };
 
 fn project(id: &str) -> ProjectId {
@@ -110,6 +114,31 @@ pub async fn of_many_opens_of_one_name_in_a_project_one_succeeds(
         let opened = outcomes.iter().filter(|outcome| **outcome == OpenOutcome::Opened).count();
         let taken = outcomes.iter().filter(|outcome| **outcome == OpenOutcome::NameTaken).count();
         assert_eq!((opened, taken), (1, outcomes.len() - 1), "{outcomes:?}");
+        Ok(())
+    })
+    .await
+}
+
+pub async fn variables_are_written_before_the_end_or_not_at_all(
+    backend: &impl Backend,
+) -> Result<()> {
+    each_round(backend, async |world, dice| {
+        let session = opened(world, 1, ("p", "x")).await?;
+        let (store, org) = (Arc::clone(&world.store), world.org.clone());
+        let variables = [("a".to_owned(), json!(1))].into_iter().collect();
+        let write = WriteVariables { org, session: session.id, variables, nulls: Nulls::Kept };
+        let write = async move { store.write_variables(write, at(2)).await };
+        let (store, org) = (Arc::clone(&world.store), world.org.clone());
+        let asked = EndRequest::asked(EndReason::UserEnd);
+        let end = async move { store.end(&org, session.id, asked, at(2)).await };
+        let (written, ended) = race_two(dice, write, end).await?;
+        assert!(ended.is_some_and(|receipt| receipt.outcome.is_new()));
+        let bag = world.stored(session.id).await?.context.bag;
+        match written {
+            WriteVariablesOutcome::Written(_) => assert_eq!(bag.len(), 1),
+            WriteVariablesOutcome::Over => assert_eq!(bag.len(), 0),
+            other => panic!("written or over, not {other:?}"),
+        }
         Ok(())
     })
     .await

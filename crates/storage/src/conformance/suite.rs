@@ -291,6 +291,7 @@ macro_rules! conformance_suite {
                 a_name_is_one_live_sessions_in_its_project,
                 a_name_in_a_project_is_free_after_the_end,
                 of_many_opens_of_one_name_in_a_project_one_succeeds,
+                variables_are_written_before_the_end_or_not_at_all,
                 last_words_are_written_with_the_end_they_come_with,
                 the_live_sessions_of_a_project_are_read_in_parts,
                 projects_are_what_the_configuration_says,

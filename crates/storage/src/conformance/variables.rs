@@ -95,7 +95,7 @@ pub async fn variables_that_are_written_at_once_are_all_there(
         let number = world.begun(session.id, at(1)).await?;
         let (store, id) = (world.store.clone(), session.id);
         let writes = ["a", "b", "c"].map(|name| {
-            let (store, request) = (store.clone(), write(&world, id, json!({ name: 1 })));
+            let (store, request) = (store.clone(), write(world, id, json!({ name: 1 })));
             contender(async move { store.write_variables(request, at(2)).await.map(drop) })
         });
         let finish = world.finish(id, number, at(2));

@@ -254,7 +254,7 @@ pub(super) fn close(
 
 /// Says of the calls that are open that nobody will answer them any more, so that the transcript
 /// stays valid for replay.
-fn close_calls(db: &Connection, session: &mut Session, now: Timestamp) -> Result<()> {
+pub(super) fn close_calls(db: &Connection, session: &mut Session, now: Timestamp) -> Result<()> {
     let closed = open_calls::without_result(&open_calls(db, session)?, now);
     append(db, session, (session.turns, session.messages), &closed)?;
     session.messages += u32::try_from(closed.len()).unwrap_or(u32::MAX);

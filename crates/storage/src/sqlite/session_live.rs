@@ -18,6 +18,7 @@ pub(super) fn say_last(
     let Some(words) = request.last_words.as_ref().filter(|words| !words.is_empty()) else {
         return Ok(());
     };
+    session::close_calls(db, session, now)?;
     let message = NewMessage::text(Role::Assistant, words.clone(), now);
     session::append(db, session, (session.turns, session.messages), &[message])?;
     session.messages = session.messages.saturating_add(1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use epilogue_core::{EndRequest, OrgId, Session, Span, agent::AgentKind, profile::Keeps};
+use epilogue_core::{EndRequest, OrgId, Person, Session, Span, agent::AgentKind, profile::Keeps};
 use epilogue_engine::{
     records::SessionName,
     session::{OpenError, OpenSession, Origin},
@@ -26,6 +26,8 @@ pub(super) struct Beginning {
     pub provider: Option<String>,
     /// Its variables.
     pub variables: Map<String, Value>,
+    /// Whom the agent talks to.
+    pub person: Option<Person>,
 }
 
 /// A session somebody has come into.
@@ -92,7 +94,7 @@ fn opening(
         agent: member.project.agent.clone(),
         kind: AgentKind::Text,
         profile: profile(keeps),
-        person: None,
+        person: beginning.person.clone(),
         metadata: Value::Null,
         variables: BTreeMap::new(),
         origin: Origin {

@@ -11,7 +11,7 @@ use axum::{
 };
 use epilogue_core::Span;
 use epilogue_engine::Error as EngineError;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::paths;
@@ -19,6 +19,9 @@ use crate::{body::BodyError, rate::Rate};
 
 /// When a client that meets a passing fault is asked to come back.
 const RETRY_AFTER: Span = Span::from_secs(1);
+
+/// What clients made with the tools of OpenAI's look at before they call again.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An answer that is an error. It is worded when it leaves, by [`render`], which knows what it is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,18 +34,38 @@ struct Facts {
     details: Option<Value>,
     retry_after: Option<Span>,
     rate: Option<Rate>,
+    is_final: bool,
 }
 
 impl Error {
     /// An error with this status.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self(Box::new(Facts { status, message, details: None, retry_after: None, rate: None }))
+        Self(Box::new(Facts {
+            status,
+            message,
+            details: None,
+            retry_after: None,
+            rate: None,
+            is_final: false,
+        }))
     }
 
     /// The request is wrong.
     pub fn bad(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Calling again cannot help, which is said to clients that would by themselves.
+    pub fn for_good(mut self) -> Self {
+        self.0.is_final = true;
+        self
+    }
+
+    /// What is said.
+    #[cfg(test)]
+    pub fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// What there is to know beside the message, where errors have room for it.
@@ -144,6 +167,9 @@ impl Error {
         let headers = response.headers_mut();
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.0.is_final {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if let Some(rate) = &self.0.rate {
             rate.stamp(headers);

@@ -10,16 +10,23 @@ mod agent;
 mod calls;
 mod completions;
 mod cors;
+mod end;
 mod enter;
 mod error;
+mod find;
 mod history;
 mod limits;
 mod open;
 pub mod paths;
 mod payload;
 mod projects;
+mod query;
+mod search;
 mod stats;
 mod sunset;
+mod terminate;
+mod variables;
+mod view;
 mod webhooks;
 mod wire;
 
@@ -33,6 +40,7 @@ use epilogue_core::{
 };
 
 pub(crate) use self::payload::payload;
+pub(crate) use self::search::SEARCHES_AT_ONCE;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
 
@@ -57,7 +65,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
         keeps,
         searchable: false,
         turns: TurnRules {
-            writes: Writes::WholeTurns,
+            writes: Writes::WithReply,
             overdue: Overdue::IsOver,
             configuration: Configuration::Frozen,
             end_waits: None,
@@ -66,6 +74,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
             greets: false,
             agent_sets_times: true,
             client_keeps: false,
+            defers_calls: true,
         },
     }
 }
@@ -74,6 +83,11 @@ pub const fn profile(keeps: Keeps) -> Profile {
 pub fn router(api: &Api) -> Router {
     Router::new()
         .merge(open::routes())
+        .merge(query::routes())
+        .merge(end::routes())
+        .merge(terminate::routes())
+        .merge(search::routes())
+        .merge(variables::routes())
         .merge(history::routes())
         .merge(stats::routes())
         .merge(completions::routes())

@@ -1,17 +1,16 @@
 //! 2.2: `POST …/session`
 
 use axum::{Json, Router, extract::State, routing::post};
-use epilogue_core::variables::BagChanges;
-use epilogue_engine::records::WriteVariablesOutcome;
+use epilogue_core::variables::Nulls;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::{
-    access::{Member, Operates},
+    access::Operates,
     enter::{Beginning, enter},
     error::Error,
-    limits::{self, PROVIDER_CHARS_MAX, VARIABLES},
+    limits::{self, PROVIDER_CHARS_MAX},
     paths,
+    variables::lay_over,
     wire::Members,
 };
 use crate::{Api, rate::Subject};
@@ -43,33 +42,17 @@ async fn create(
     let name = limits::name(&body)?;
     let provider = limits::text(&body, "provider", PROVIDER_CHARS_MAX)?;
     let variables = limits::variables(&body)?.unwrap_or_default();
-    let beginning = Beginning { provider, variables };
+    let beginning = Beginning { provider, variables, person: None };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
+        let set = (beginning.variables.clone(), Nulls::Kept);
         let ready = entered.is_fresh
             || beginning.variables.is_empty()
-            || merge(&api, &member, entered.session.id, &beginning.variables).await?;
+            || lay_over(&api, &member, entered.session.id, set).await?.is_some();
         if ready {
             let pathway_id = member.project.agent.to_string();
             return Ok(Json(Created { session_id: name, pathway_id }));
         }
     }
     Err(Error::busy("Too many requests open and end this session"))
-}
-
-/// Writes variables over those of a live session. `false`: it has just ended.
-async fn merge(
-    api: &Api,
-    member: &Member,
-    session: epilogue_core::SessionId,
-    set: &Map<String, Value>,
-) -> Result<bool, Error> {
-    let changes = BagChanges { set: set.clone(), null_removes: false, limits: VARIABLES };
-    match api.engine().write_variables(member.org(), session, changes).await? {
-        WriteVariablesOutcome::Written(_) => Ok(true),
-        WriteVariablesOutcome::Full(full) => Err(Error::bad(format!("variables {full}"))),
-        WriteVariablesOutcome::Over(_)
-        | WriteVariablesOutcome::Lapsed
-        | WriteVariablesOutcome::NoSession => Ok(false),
-    }
 }

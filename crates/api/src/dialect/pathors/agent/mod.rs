@@ -20,11 +20,6 @@ use super::{
 };
 use crate::Api;
 
-pub use self::{
-    document::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, NAME_CHARS_MAX, PROMPT_CHARS_MAX},
-    hook::{HEADERS_MAX, VALUE_BYTES_MAX},
-};
-
 /// How often somebody may be outrun by others who write the same agent.
 const TRIES_MAX: u32 = 8;
 
@@ -74,10 +69,11 @@ async fn update(
     Owns(member): Owns,
     body: Result<Members, Error>,
 ) -> Result<Json<Value>, Error> {
-    let given = body?.0.ok_or_else(|| Error::bad("The body must be a JSON object"))?;
+    let body = body?;
+    let given = body.members().ok_or_else(|| Error::bad("The body must be a JSON object"))?;
     for _ in 0..TRIES_MAX {
         let parts = parts(&api, &member).await?;
-        let (overlay, document) = document::lay(&api, &given, &parts)?;
+        let (overlay, document) = document::lay(&api, given, &parts)?;
         let write = WriteProjectAgent {
             project: member.project.id.clone(),
             overlay,
