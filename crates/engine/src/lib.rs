@@ -20,6 +20,7 @@ mod lookup;
 pub mod media;
 pub mod memory;
 pub mod metrics;
+mod projects;
 mod query;
 pub mod records;
 mod search;

@@ -14,11 +14,11 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     // The index keeps pieces of words that are taken out of it again: what is about to be purged
     // never goes in. That the conversation was had can be found all the same.
     if !finalization::keeps_transcript(session, &cx.agent) {
-        return Ok(recorded(cx, String::new(), Map::new(), String::new()));
+        return recorded(cx, String::new(), Map::new(), String::new());
     }
     let found_by = cx.engine.inner.parts.wording.result(session);
     let words = words(&cx.transcript().await?, &found_by.endpoint, found_by.data.values());
-    Ok(recorded(cx, found_by.endpoint, found_by.data, words))
+    recorded(cx, found_by.endpoint, found_by.data, words)
 }
 
 fn recorded(
@@ -26,21 +26,21 @@ fn recorded(
     endpoint: String,
     data: Map<String, Value>,
     words: String,
-) -> StepDone {
-    let session = &cx.session;
+) -> Result<StepDone, StepError> {
+    let (session, ended) = (&cx.session, cx.ended()?);
     let record = ResultRecord {
         session: session.id,
         dialect: session.dialect.clone(),
         agent: session.agent.id.clone(),
-        reason: cx.ended.reason,
+        reason: ended.reason,
         opened_at: session.opened_at,
-        ended_at: cx.ended.at,
+        ended_at: ended.at,
         active: session.last_activity.since(session.opened_at),
         endpoint,
         data,
     };
     let detail = format!("{} bytes can be searched", words.len());
-    StepDone::Done { detail, products: vec![Product::Result(Box::new(record), words)] }
+    Ok(StepDone::Done { detail, products: vec![Product::Result(Box::new(record), words)] })
 }
 
 /// What the person saw, the endpoint, and the texts of the client's data, each on a line.

@@ -24,7 +24,7 @@ const ANSWERED: &str = "what the receiver answered";
 
 fn told(session: &Session, kind: StepKind, accepted: bool) -> Product {
     let delivery = Delivery {
-        id: StepId { session: session.id, kind }.event_id(),
+        id: StepId::own(session.id, kind).event_id(),
         session: session.id,
         event: "session.ended".into(),
         url: "https://hooks.example.com/x".into(),
@@ -64,7 +64,7 @@ async fn ended<S: Storage>(world: &World<S>, n: u32, keeps: Keeps) -> Result<Ses
 /// Carries the session to its purge, with receivers that accept nothing or everything.
 async fn purged<S: Storage>(world: &World<S>, session: &Session, accepted: bool) -> Result<()> {
     let verdict = || if accepted { StepReport::Done } else { StepReport::Park("gone".into()) };
-    let id = |kind| StepId { session: session.id, kind };
+    let id = |kind| StepId::own(session.id, kind);
     let analysis = AnalysisResult { form: "qa".into(), values: json!({ "x": 1 }), at: at(2) };
     world.done(id(StepKind::IngestMemory), at(2)).await?;
     let found =
@@ -87,7 +87,7 @@ async fn traces<S: Storage>(world: &World<S>, session: &Session) -> Result<Strin
     traces += &format!("{:?}", store.messages(org, id, 0, 100).await?);
     traces += &format!("{:?}", store.analyses_of(org, id).await?);
     for kind in [StepKind::NotifyEnded, StepKind::NotifyFinalized] {
-        let event: EventId = StepId { session: id, kind }.event_id();
+        let event: EventId = StepId::own(id, kind).event_id();
         traces += &format!("{:?}", store.delivery(org, &event).await?);
     }
     Ok(traces)
@@ -153,7 +153,7 @@ pub async fn a_dead_receiver_keeps_no_conversation(backend: &impl Backend) -> Re
 
     // Both are told after all: of what has stayed, and nothing is kept of what they answer.
     for kind in [StepKind::NotifyEnded, StepKind::NotifyFinalized] {
-        let id = StepId { session: session.id, kind };
+        let id = StepId::own(session.id, kind);
         let resumed = world.store.retry(&world.org, id, None, at(20)).await?;
         assert!(matches!(resumed, RetryOutcome::Resumed), "{resumed:?}");
         let made = vec![told(&session, kind, true)];
@@ -174,7 +174,7 @@ pub async fn a_parked_receiver_holds_the_purge_where_transcripts_are_kept(
 ) -> Result<()> {
     let world = World::new(backend).await?;
     let session = ended(&world, 1, Keeps::Transcript).await?;
-    let id = |kind| StepId { session: session.id, kind };
+    let id = |kind| StepId::own(session.id, kind);
     for kind in [StepKind::IngestMemory, StepKind::Analyze] {
         world.done(id(kind), at(2)).await?;
     }

@@ -77,7 +77,7 @@ pub async fn the_history_shows_what_the_analysis_made_of_a_session(
     world.turn(session.id, at(2)).await?;
     world.ended(session.id, at(3)).await?;
     let made = AnalysisResult { form: "qa".into(), values: serde_json::json!({}), at: at(4) };
-    let id = StepId { session: session.id, kind: StepKind::Analyze };
+    let id = StepId::own(session.id, StepKind::Analyze);
     let products = vec![crate::Product::Analysis(made.clone())];
     world.work(id, crate::StepReport::Done, products, at(4)).await?;
     let first = OffsetPage { skip: 0, limit: 1, descending: true };

@@ -44,6 +44,7 @@ pub mod races_work;
 pub mod searches;
 pub mod sessions;
 pub mod steps;
+pub mod subscriptions;
 mod suite;
 pub mod tenants;
 pub mod texting;
@@ -57,7 +58,7 @@ mod prelude {
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
         DeliveryStore as _, DirectoryStore as _, HistoryStore as _, InboxStore as _,
         IntegrationStore as _, LedgerStore as _, MemoryStore as _, ResultStore as _,
-        SessionStore as _, StepStore as _, TurnStore as _,
+        SessionStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _,
     };
 }
 

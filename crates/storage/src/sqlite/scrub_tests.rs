@@ -119,7 +119,10 @@ fn write(
     }
     let key: String = texts[4].chars().take(200).collect();
     db.connection
-        .prepare_cached("INSERT INTO turn_keys VALUES (?1, ?2, ?3, 1, 0, 1)")?
+        .prepare_cached(
+            "INSERT INTO turn_keys (org_id, session_id, key, turn, from_seq, messages)
+             VALUES (?1, ?2, ?3, 1, 0, 1)",
+        )?
         .execute(params![of, session, key])?;
     let detail = serde_json::json!({ "reason": "user_end", "note": texts[5] });
     db.connection

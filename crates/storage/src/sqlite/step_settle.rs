@@ -67,12 +67,10 @@ fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Resul
     if states.iter().any(|(_, state)| *state == StepState::Waiting)
         && let Some(session) = session::read(db, org, id)?
     {
-        for (kind, state) in &states {
-            let ready = || finalization::is_ready(*kind, &session.profile, &states);
-            if *state == StepState::Waiting && ready() {
-                let due = StepState::Owed { due_at: now };
-                set_state(db, org, StepId { session: id, kind: *kind }, &due, 0)?;
-                released.push(*kind);
+        for step in steps.iter().filter(|step| step.state == StepState::Waiting) {
+            if finalization::is_ready(step.kind, &session.profile, &states) {
+                set_state(db, org, step.id(), &StepState::Owed { due_at: now }, 0)?;
+                released.push(step.kind);
             }
         }
     }
@@ -110,7 +108,7 @@ fn set_state(
     };
     db.prepare_cached(
         "UPDATE steps SET state = ?4, due_at = ?5, settled_at = ?6, reason = ?7, failures = ?8
-         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3",
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?9",
     )?
     .execute(params![
         org.as_str(),
@@ -121,6 +119,7 @@ fn set_state(
         settled_at.map(Timestamp::as_millis),
         reason,
         failures,
+        row::target_bytes(id.target.as_ref()),
     ])?;
     Ok(())
 }
@@ -134,8 +133,8 @@ pub(super) fn record_attempt(
 ) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO step_attempts
-            (org_id, session_id, kind, number, started_at, finished_at, outcome, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (org_id, session_id, kind, number, started_at, finished_at, outcome, detail, target)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         org.as_str(),
@@ -146,6 +145,7 @@ pub(super) fn record_attempt(
         attempt.finished_at.as_millis(),
         attempt.outcome.as_str(),
         attempt.detail,
+        row::target_bytes(id.target.as_ref()),
     ])?;
     Ok(())
 }
