@@ -6,6 +6,13 @@ mod support;
 
 mod access;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
+mod chat;
+#[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
+mod completions;
+mod completions_faults;
+mod completions_sessions;
+mod completions_stream;
+mod completions_tools;
 mod creates;
 mod sunsets;
