@@ -16,7 +16,7 @@ async fn c2_2_a_session_is_created_by_every_path() {
         let path = family.replace("{P}", PROJECT);
         let body = json!({ "session_id": family, "variables": { "a": 1 }, "provider": "web" });
         let answer = house.send(keyed(SK, Method::POST, &path, body.to_string())).await;
-        let expected = json!({ "sessionId": family, "pathwayId": PATHWAY }).to_string();
+        let expected = format!(r#"{{"sessionId":"{family}","pathwayId":"{PATHWAY}"}}"#);
         assert_eq!(answer.told(), (200, &*expected));
         let session = house.session(family).await;
         assert_eq!(Value::Object(session.context.bag), json!({ "a": 1 }));

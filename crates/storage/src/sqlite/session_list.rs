@@ -1,6 +1,6 @@
 //! Finding and listing sessions in SQLite.
 
-use epilogue_core::{OrgId, Session, SessionId, Timestamp};
+use epilogue_core::{OrgId, ProjectId, Session, SessionId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
@@ -26,17 +26,12 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
         SessionName::Endpoint(dialect, channel, endpoint) => {
             super::session::live_at(db, org, (dialect, channel, endpoint))
         }
-        SessionName::LiveInProject(project, name) => {
-            let sql = format!(
-                "SELECT {} FROM sessions
-                 WHERE org_id = ?1 AND project = ?2 AND dialect_id = ?3
-                    AND state = 'active' AND project IS NOT NULL",
-                row::SESSION
-            );
-            let values = params![org.as_str(), project.as_str(), name];
-            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
-        }
+        SessionName::LiveInProject(project, name) => live_called(db, org, (project, name)),
         SessionName::LatestInProject(project, name) => {
+            // Of two that were opened in one millisecond, the ids do not say which came later.
+            if let Some(live) = live_called(db, org, (project, name))? {
+                return Ok(Some(live));
+            }
             let sql = format!(
                 "SELECT {} FROM sessions INDEXED BY sessions_named_in_project
                  WHERE org_id = ?1 AND dialect_id = ?2 AND project = ?3 AND project IS NOT NULL
@@ -58,6 +53,22 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
                 .flatten())
         }
     }
+}
+
+/// The live session of a name in a project.
+fn live_called(
+    db: &Connection,
+    org: &OrgId,
+    (project, name): (&ProjectId, &str),
+) -> Result<Option<Session>> {
+    let sql = format!(
+        "SELECT {} FROM sessions
+         WHERE org_id = ?1 AND project = ?2 AND dialect_id = ?3
+            AND state = 'active' AND project IS NOT NULL",
+        row::SESSION
+    );
+    let values = params![org.as_str(), project.as_str(), name];
+    Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
 }
 
 /// The latest session of a name, in whatever dialect or project. Names of projects and the others stand
@@ -225,6 +236,29 @@ mod tests {
             wanted.values.extend([1.into(), 1.into()]);
             let paged = plan(&db, &page, &wanted.values);
             assert!(paged.contains("SEARCH") && !paged.contains("B-TREE"), "{paged}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_by_an_index_whether_or_not_there_is_a_project() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = connection::writing(&folder.path().join("x.db")).expect("opens");
+        connection::migrate(&mut db).expect("migrated");
+        let of_org = "SELECT session_id FROM sessions WHERE org_id = ?1";
+        for (rest, index) in [
+            ("dialect_id = ?2 AND dialect = ?3 AND project IS NULL", "sessions_by_name"),
+            (
+                "project = ?2 AND dialect_id = ?3 AND state = 'active' AND project IS NOT NULL",
+                "sessions_live_in_project",
+            ),
+            (
+                "project IS NOT NULL AND project = ?2 AND session_id < ?3 ORDER BY session_id DESC",
+                "sessions_of_project",
+            ),
+        ] {
+            let values = ["o", "a", "b"].map(|value| value.to_owned().into());
+            let plan = plan(&db, &format!("{of_org} AND {rest}"), &values);
+            assert!(plan.contains(index) && !plan.contains("B-TREE"), "{plan}");
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{
 
 /// The longest name of a session, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
+/// The longest text that is said last when a session is terminated, in bytes.
+pub const LAST_WORDS_BYTES_MAX: usize = 32 * 1024;
 /// The longest `provider`, in characters.
 pub const PROVIDER_CHARS_MAX: usize = 64;
 /// How many levels variables may have, the object itself included.
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     fn body(value: Value) -> Members {
-        Members(value.as_object().cloned())
+        Members::read(value.to_string().as_bytes())
     }
 
     #[test]
@@ -85,7 +87,7 @@ mod tests {
         {
             assert!(name(&body(json!({ "session_id": bad }))).is_err(), "{bad}");
         }
-        assert!(name(&body(json!({}))).is_err() && name(&Members(None)).is_err());
+        assert!(name(&body(json!({}))).is_err() && name(&Members::Nothing).is_err());
     }
 
     #[test]

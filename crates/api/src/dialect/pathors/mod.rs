@@ -10,15 +10,22 @@ mod agent;
 mod calls;
 mod completions;
 mod cors;
+mod end;
 mod enter;
 mod error;
+mod find;
 mod history;
 mod limits;
 mod open;
 pub mod paths;
 mod projects;
+mod query;
+mod search;
 mod stats;
 mod sunset;
+mod terminate;
+mod variables;
+mod view;
 mod webhooks;
 mod wire;
 
@@ -30,6 +37,7 @@ use epilogue_core::{
     },
 };
 
+pub(crate) use self::search::SEARCHES_AT_ONCE;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
 
@@ -71,6 +79,11 @@ pub const fn profile(keeps: Keeps) -> Profile {
 pub fn router(api: &Api) -> Router {
     Router::new()
         .merge(open::routes())
+        .merge(query::routes())
+        .merge(end::routes())
+        .merge(terminate::routes())
+        .merge(search::routes())
+        .merge(variables::routes())
         .merge(history::routes())
         .merge(stats::routes())
         .merge(completions::routes())

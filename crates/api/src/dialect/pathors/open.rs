@@ -1,17 +1,16 @@
 //! 2.2: `POST …/session`
 
 use axum::{Json, Router, extract::State, routing::post};
-use epilogue_core::variables::{BAG_BYTES_MAX, BAG_NAMES_MAX, Nulls};
-use epilogue_engine::records::WriteVariablesOutcome;
+use epilogue_core::variables::Nulls;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::{
-    access::{Member, Operates},
+    access::Operates,
     enter::{Beginning, enter},
     error::Error,
     limits::{self, PROVIDER_CHARS_MAX},
     paths,
+    variables::lay_over,
     wire::Members,
 };
 use crate::{Api, rate::Subject};
@@ -46,31 +45,14 @@ async fn create(
     let beginning = Beginning { provider, variables, person: None };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
+        let set = (beginning.variables.clone(), Nulls::Kept);
         let ready = entered.is_fresh
             || beginning.variables.is_empty()
-            || merge(&api, &member, entered.session.id, &beginning.variables).await?;
+            || lay_over(&api, &member, entered.session.id, set).await?.is_some();
         if ready {
             let pathway_id = member.project.agent.to_string();
             return Ok(Json(Created { session_id: name, pathway_id }));
         }
     }
     Err(Error::busy("Too many requests open and end this session"))
-}
-
-/// Writes variables over those of a live session. `false`: it has just ended.
-async fn merge(
-    api: &Api,
-    member: &Member,
-    session: epilogue_core::SessionId,
-    set: &Map<String, Value>,
-) -> Result<bool, Error> {
-    let engine = api.engine();
-    match engine.write_variables(member.org(), session, set.clone(), Nulls::Kept).await? {
-        WriteVariablesOutcome::Written(_) => Ok(true),
-        WriteVariablesOutcome::TooLong => {
-            let most = format!("{BAG_NAMES_MAX} names and {BAG_BYTES_MAX} bytes of JSON");
-            Err(Error::bad(format!("variables must have at most {most} in all")))
-        }
-        WriteVariablesOutcome::Over | WriteVariablesOutcome::NoSession => Ok(false),
-    }
 }

@@ -7,14 +7,46 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use crate::{Api, body};
 
-/// A body: the members of a JSON object. `None`: there is nothing, or something else.
-#[derive(Debug)]
-pub(super) struct Members(pub Option<Map<String, Value>>);
+/// What a body has in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Members {
+    /// Nothing.
+    Nothing,
+    /// A JSON object of these.
+    Of(Map<String, Value>),
+    /// Something that is no JSON object.
+    Other,
+}
 
 impl Members {
+    /// What there is to read.
+    pub fn read(bytes: &[u8]) -> Self {
+        if bytes.trim_ascii().is_empty() {
+            return Self::Nothing;
+        }
+        serde_json::from_slice(bytes).map_or(Self::Other, Self::Of)
+    }
+
+    /// Whether a member may stand elsewhere, for it is not here, and nothing is wrong with what is.
+    pub fn lacks(&self, name: &str) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Of(members) => !members.contains_key(name),
+            Self::Other => false,
+        }
+    }
+
+    /// All members, if it is an object.
+    pub fn members(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Of(members) => Some(members),
+            Self::Nothing | Self::Other => None,
+        }
+    }
+
     /// A member that is there and not null.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(name).filter(|value| !value.is_null())
+        self.members()?.get(name).filter(|value| !value.is_null())
     }
 }
 
@@ -23,7 +55,7 @@ impl FromRequest<Api> for Members {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Error> {
         let bytes = body::read(api, request.into_body()).await?;
-        Ok(Self(serde_json::from_slice(&bytes).ok()))
+        Ok(Self::read(&bytes))
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads a body.
     pub fn read(body: &Members) -> Result<Self, Error> {
-        if body.0.is_none() {
+        if body.members().is_none() {
             return Err(Error::bad("The body must be a JSON object"));
         }
         let messages = messages::read(body)?;
