@@ -6,7 +6,14 @@ mod support;
 
 mod access;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
+mod chat;
+#[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
+mod completions;
+mod completions_faults;
+mod completions_sessions;
+mod completions_stream;
+mod completions_tools;
 mod creates;
 mod ends;
 mod gone;
