@@ -47,10 +47,11 @@ impl Caller {
     /// Whether the key may be used from the page that sent the request.
     ///
     /// A secret key has no pages. A widget key works from its domains and their subdomains, and
-    /// from `localhost`; without an `Origin` it works nowhere.
+    /// from `localhost`; without an `Origin` it works nowhere. A project's key is for its project alone.
     pub fn may_come_from(&self, headers: &HeaderMap) -> bool {
         match &self.kind {
             CredentialKind::Secret => true,
+            CredentialKind::Project { .. } => false,
             CredentialKind::Widget { domains } => origin_host(headers)
                 .is_some_and(|host| host == "localhost" || covered(&host, domains)),
         }

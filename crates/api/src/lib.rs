@@ -25,6 +25,7 @@ pub use wording::Dialects;
 pub fn router(api: &Api) -> Router {
     dialect::talkifai::router(api)
         .merge(dialect::dasha::router(api))
+        .merge(dialect::pathors::router(api))
         .merge(native::router(api))
         .fallback(native::no_such_path)
 }

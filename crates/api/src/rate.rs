@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use epilogue_core::{KeyId, OrgId, SessionId, Span, Timestamp};
+use epilogue_core::{KeyId, OrgId, ProjectId, SessionId, Span, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
@@ -34,6 +34,8 @@ pub enum Subject {
     History(OrgId, SessionId),
     /// Ends of a session.
     Ends(OrgId, SessionId),
+    /// Ends of whatever session has a name in a project.
+    EndsByName(OrgId, ProjectId, String),
 }
 
 /// Counts requests in windows of a minute, one window per subject.

@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
+use tokio::sync::Semaphore;
 
-use crate::{dialect::dasha::sms::TwilioSettings, rate::Limiter, token::SessionTokens};
+use crate::{
+    dialect::{
+        dasha::sms::TwilioSettings,
+        pathors::{PathorsSettings, SEARCHES_AT_ONCE},
+    },
+    rate::Limiter,
+    token::SessionTokens,
+};
 
 /// How the API is set up.
 #[derive(Clone, Debug)]
@@ -30,6 +38,8 @@ pub struct Settings {
     pub disconnect_grace: Span,
     /// Text messages through Twilio.
     pub twilio: TwilioSettings,
+    /// What the Pathors API announces to go.
+    pub pathors: PathorsSettings,
     /// The key of whoever has the data folder, good for every organization.
     pub operator: Option<KeyHash>,
 }
@@ -45,12 +55,14 @@ struct Inner {
     tokens: SessionTokens,
     settings: Settings,
     limiter: Limiter,
+    searches: Semaphore,
 }
 
 impl Api {
     /// An API over an engine.
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
-        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter: Limiter::default() }) }
+        let (limiter, searches) = (Limiter::default(), Semaphore::new(SEARCHES_AT_ONCE));
+        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter, searches }) }
     }
 
     /// The engine.
@@ -66,6 +78,11 @@ impl Api {
     /// How the API is set up.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// The places of searches that read whole conversations.
+    pub(crate) fn searches(&self) -> &Semaphore {
+        &self.inner.searches
     }
 
     /// Counts requests against the limits.

@@ -11,6 +11,7 @@ use crate::{
     analysis::Form,
     id::{AgentId, Dialect},
     money::{MicroCredits, Price},
+    variable_spec::VariableSpec,
 };
 
 /// One version of an agent's configuration. Versions never change; an edit makes the next one.
@@ -78,6 +79,9 @@ pub struct Agent {
     /// The tools it may call.
     #[serde(default)]
     pub tools: Vec<ToolSpec>,
+    /// What it fills in while it talks, kept with the session's other variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<VariableSpec>,
 }
 
 const fn yes() -> bool {
@@ -268,6 +272,12 @@ pub struct WebhookSpec {
     /// What is sent instead of the event's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyTemplate>,
+    /// Which events it is told, such as `session.ended`. Absent: as the session's API says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Which of the extracted variables it is told. Absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable_keys: Option<Vec<String>>,
 }
 
 impl WebhookSpec {
@@ -281,6 +291,8 @@ impl WebhookSpec {
             method: HookMethod::Post,
             query: BTreeMap::new(),
             body: None,
+            events: None,
+            variable_keys: None,
         }
     }
 }

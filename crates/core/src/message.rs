@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Timestamp;
+use crate::{time::Timestamp, usage::Usage};
 
 /// How many items of a transcript go to the model. The whole transcript is kept all the same.
 pub const CONTEXT_ITEMS_MAX: usize = 40;
@@ -17,6 +17,8 @@ pub enum Role {
     Assistant,
     /// A tool, answering a call the agent made.
     Tool,
+    /// Whoever runs the conversation on the person's behalf, with instructions for the agent.
+    System,
 }
 
 impl Role {
@@ -26,12 +28,14 @@ impl Role {
             Self::User => "user",
             Self::Assistant => "assistant",
             Self::Tool => "tool",
+            Self::System => "system",
         }
     }
 
     /// The role with this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::User, Self::Assistant, Self::Tool].into_iter().find(|role| role.as_str() == word)
+        let roles = [Self::User, Self::Assistant, Self::Tool, Self::System];
+        roles.into_iter().find(|role| role.as_str() == word)
     }
 }
 
@@ -82,10 +86,32 @@ impl NewMessage {
         }
     }
 
-    /// Whether the person sees it. Tool traffic is kept for replay and shown to operators alone.
+    /// Whether the person sees it. Tool traffic and instructions are kept for replay and shown to
+    /// operators alone.
     pub fn is_visible(&self) -> bool {
-        self.role != Role::Tool && !self.content.is_empty()
+        matches!(self.role, Role::User | Role::Assistant) && !self.content.is_empty()
     }
+}
+
+/// A message that comes from outside, on its way into a transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// What is said.
+    pub body: NewMessage,
+    /// The tokens of its text.
+    pub tokens: u32,
+}
+
+/// What saying all this uses.
+pub fn usage_of<'a>(said: impl IntoIterator<Item = &'a Said>) -> Usage {
+    said.into_iter().fold(Usage::default(), |usage, said| {
+        usage.plus(Usage {
+            user_messages: u32::from(said.body.role == Role::User),
+            total_messages: u32::from(said.body.is_visible()),
+            input_tokens: u64::from(said.tokens),
+            ..Usage::default()
+        })
+    })
 }
 
 /// One message of a stored transcript.
@@ -121,6 +147,20 @@ mod tests {
                 body: NewMessage::text(*role, "x", Timestamp::from_millis(0)),
             })
             .collect()
+    }
+
+    #[test]
+    fn instructions_and_tools_are_counted_by_their_tokens_alone() {
+        let said = |role, tokens| {
+            let body = NewMessage::text(role, "x", Timestamp::from_millis(0));
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            Said { body, tokens }
+        };
+        let all = [Role::System, Role::User, Role::Assistant, Role::Tool].map(|role| said(role, 2));
+        let used = usage_of(&all);
+        assert_eq!((used.user_messages, used.total_messages, used.input_tokens), (1, 2, 8));
+        let visible = all.map(|said| said.body.is_visible());
+        assert_eq!(visible, [false, true, true, false]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Profile {
     pub notify_ended: NotifyEnded,
     /// Whether the owner's webhook hears that every step has settled.
     pub notify_finalized: bool,
+    /// What the owner's webhook hears of when it does not say.
+    #[serde(default)]
+    pub hears: Hears,
     /// Whether sessions of this kind hold media that must be released.
     pub holds_media: bool,
     /// What stays after the end.
@@ -75,6 +78,8 @@ pub struct TurnRules {
     /// Whether the conversation is in the client's keeping. Then it comes about with its first turn
     /// that completes, and lasts until its last: nobody says when they have put it away.
     pub client_keeps: bool,
+    /// Whether a turn may end with calls open, of tools that its caller runs before the next.
+    pub defers_calls: bool,
 }
 
 impl Default for TurnRules {
@@ -95,6 +100,7 @@ impl TurnRules {
         greets: true,
         agent_sets_times: true,
         client_keeps: false,
+        defers_calls: false,
     };
 }
 
@@ -107,6 +113,10 @@ pub enum Writes {
     /// The whole turn when it is complete, or nothing of it: one that fails leaves no trace and
     /// costs nothing.
     WholeTurns,
+    /// What is said to the agent together with its reply. A turn that fails before the agent has said
+    /// anything leaves no trace and costs nothing, so that its caller may try again; one that is cut
+    /// or fails later keeps what was said.
+    WithReply,
 }
 
 /// What a deadline that has passed means before the timer has acted upon it.
@@ -140,6 +150,8 @@ pub enum FinishTool {
     FinishTheConversation,
     /// `endConversation`
     EndConversation,
+    /// `end_call`
+    EndCall,
 }
 
 impl FinishTool {
@@ -149,6 +161,7 @@ impl FinishTool {
             Self::EndChat => "end_chat",
             Self::FinishTheConversation => "finishTheConversation",
             Self::EndConversation => "endConversation",
+            Self::EndCall => "end_call",
         }
     }
 
@@ -157,6 +170,7 @@ impl FinishTool {
     pub const fn understood(self) -> &'static [&'static str] {
         match self {
             Self::EndChat => &["end_chat"],
+            Self::EndCall => &["end_call", "end_chat"],
             Self::FinishTheConversation | Self::EndConversation => {
                 &["finishTheConversation", "endConversation"]
             }
@@ -176,6 +190,17 @@ pub enum NotifyEnded {
     AfterAnalysis,
 }
 
+/// What an agent's webhook hears of when it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hears {
+    /// Every event that the API has.
+    #[default]
+    Everything,
+    /// The end alone.
+    TheEnd,
+}
+
 /// What the agent's finish tool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +217,9 @@ pub enum AgentFinish {
 pub enum Keeps {
     /// Everything, the transcript included.
     Transcript,
+    /// The messages, and what [`Self::Counters`] keeps. Variables, metadata and recalled memory are
+    /// removed.
+    Messages,
     /// Counters, cost and analysis. Messages, metadata and recalled memory are removed.
     Counters,
 }

@@ -115,6 +115,9 @@ pub struct EndRequest {
     pub note: Option<String>,
     /// The credential that asked, for the activity log; absent for timers and agents.
     pub by: Option<String>,
+    /// What is said last in the agent's name, written in the commit of the end. Only by the request
+    /// that ends the session, and not to one whose deadline had passed before.
+    pub last_words: Option<String>,
 }
 
 impl EndRequest {
@@ -123,12 +126,12 @@ impl EndRequest {
 
     /// Somebody asks for an end.
     pub fn asked(reason: EndReason) -> Self {
-        Self { cause: EndCause::Asked(reason), note: None, by: None }
+        Self { cause: EndCause::Asked(reason), note: None, by: None, last_words: None }
     }
 
     /// The timer looks at a session.
     pub fn due() -> Self {
-        Self { cause: EndCause::Due, note: None, by: None }
+        Self { cause: EndCause::Due, note: None, by: None, last_words: None }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     connection::Connection,
     endpoint::EndpointKey,
-    id::{AgentId, Dialect, NodeId, OrgId, SessionId},
+    id::{AgentId, Dialect, NodeId, OrgId, ProjectId, SessionId},
     money::MicroCredits,
     person::Person,
     profile::{Overdue, Profile},
@@ -26,8 +26,12 @@ pub struct Session {
     pub id: SessionId,
     /// Which API opened it.
     pub dialect: Dialect,
-    /// Its identity in that API's words. Unique within organization and dialect.
+    /// Its identity in that API's words. Unique within organization and dialect, unless it belongs
+    /// to a project.
     pub dialect_id: String,
+    /// The project it belongs to, in APIs that have such: names are unique within it, among its live
+    /// sessions.
+    pub project: Option<ProjectId>,
     /// The agent, and which version of it.
     pub agent: AgentVersion,
     /// Through which channel it runs, in APIs that have such.

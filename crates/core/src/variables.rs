@@ -32,12 +32,86 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// How long the bag of a session may become, as JSON text. Prompts are made of it.
+pub const BAG_BYTES_MAX: usize = 256 * 1024;
+
+/// How many variables the bag of a session may come to hold.
+pub const BAG_NAMES_MAX: usize = 1_000;
+
+/// What a null among the variables that are written means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// A value like any other.
+    Kept,
+    /// That the variable of this name is to go.
+    Delete,
+}
+
+/// The merged bag would be longer than [`BAG_BYTES_MAX`], or have more than [`BAG_NAMES_MAX`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variables are more than {BAG_NAMES_MAX}, or longer than {BAG_BYTES_MAX} bytes")]
+pub struct BagTooLong;
+
+/// Lays `given` over `bag`, name by name; what a value holds inside is replaced with it.
+pub fn merged(
+    bag: &Map<String, Value>,
+    given: &Map<String, Value>,
+    nulls: Nulls,
+) -> Result<Map<String, Value>, BagTooLong> {
+    let mut merged = bag.clone();
+    for (name, value) in given {
+        if value.is_null() && nulls == Nulls::Delete {
+            merged.remove(name);
+        } else {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
+}
+
+/// Whether a bag is within its limits.
+pub fn fits(bag: &Map<String, Value>) -> bool {
+    BagLimits { bytes_max: BAG_BYTES_MAX, names_max: BAG_NAMES_MAX }.hold(bag).is_ok()
+}
+
 /// How many levels of arrays and objects a value has; a plain one has none.
 pub fn depth(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// How much a bag may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BagLimits {
+    /// In bytes of JSON.
+    pub bytes_max: usize,
+    /// In members.
+    pub names_max: usize,
+}
+
+/// Why a bag is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BagFull {
+    /// It is too long.
+    #[error("must have at most {0} bytes of JSON")]
+    Bytes(usize),
+    /// It has too many members.
+    #[error("must have at most {0} names")]
+    Names(usize),
+}
+
+impl BagLimits {
+    /// Holds a bag to the limits.
+    pub fn hold(&self, bag: &Map<String, Value>) -> Result<(), BagFull> {
+        if bag.len() > self.names_max {
+            return Err(BagFull::Names(self.names_max));
+        }
+        // A map of JSON: it always serializes.
+        let bytes = serde_json::to_string(bag).map_or(0, |json| json.len());
+        if bytes > self.bytes_max { Err(BagFull::Bytes(self.bytes_max)) } else { Ok(()) }
     }
 }
 
@@ -94,6 +168,38 @@ mod tests {
         let expected =
             json!({ "name": "Ann", "n": 1, "list": [1, "a"], "no": null, "channel": "web" });
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn bags_are_merged_name_by_name() {
+        let bag = members(json!({ "a": { "x": 1 }, "b": 2, "c": 3 }));
+        let given = members(json!({ "a": { "y": 1 }, "b": null, "d": 4 }));
+        let over = |nulls| merged(&bag, &given, nulls).map(Value::Object);
+        let kept = json!({ "a": { "y": 1 }, "b": null, "c": 3, "d": 4 });
+        assert_eq!(over(Nulls::Kept), Ok(kept));
+        assert_eq!(over(Nulls::Delete), Ok(json!({ "a": { "y": 1 }, "c": 3, "d": 4 })));
+    }
+
+    #[test]
+    fn a_bag_is_as_long_as_its_limit_and_no_longer() {
+        // {"a":"…"} has eight bytes around its text.
+        let text = |length| members(json!({ "a": "x".repeat(length) }));
+        let into_nothing = |given| merged(&Map::new(), &given, Nulls::Kept).map(|bag| bag.len());
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 8)), Ok(1));
+        assert_eq!(into_nothing(text(BAG_BYTES_MAX - 7)), Err(BagTooLong));
+        assert!(fits(&text(BAG_BYTES_MAX - 8)) && !fits(&text(BAG_BYTES_MAX - 7)));
+        let names = |count: usize| (0..count).map(|n| (n.to_string(), json!(n))).collect();
+        assert!(fits(&names(BAG_NAMES_MAX)) && !fits(&names(BAG_NAMES_MAX + 1)));
+    }
+
+    #[test]
+    fn a_bag_is_held_to_its_limits_and_not_one_past_them() {
+        let bag = members(json!({ "a": 1, "b": "xyz" }));
+        let whole = r#"{"a":1,"b":"xyz"}"#.len();
+        let held = |bytes_max, names_max| BagLimits { bytes_max, names_max }.hold(&bag);
+        assert_eq!(held(whole, 2), Ok(()));
+        assert_eq!(held(whole - 1, 2), Err(BagFull::Bytes(whole - 1)));
+        assert_eq!(held(whole, 1), Err(BagFull::Names(1)));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Reading records, and the small decisions an operator makes about them.
 
 use epilogue_core::{
-    Agent, AgentId, EventId, KeyId, Message, MicroCredits, OrgId, Session, SessionId, Step, StepId,
-    event::Activity, ledger::Account, session::AgentVersion, step::Attempt,
+    Agent, AgentId, EventId, KeyId, Message, MicroCredits, OrgId, ProjectId, Session, SessionId,
+    Step, StepId, event::Activity, ledger::Account, session::AgentVersion, step::Attempt,
 };
 
 use crate::{
     Engine, Result,
     records::{
         AnalysisResult, Credential, Delivery, DeliveryAttempt, DeliveryFilter, KeyHash, LedgerRow,
-        Organization, Page, PageRequest, RecentFilter, RecentSessions, ResendOutcome, RetryOutcome,
-        SessionFilter, SessionName, StepFilter,
+        LiveBounds, LiveConversations, Organization, Page, PageRequest, Project, RecentFilter,
+        RecentSessions, ResendOutcome, RetryOutcome, SessionFilter, SessionName, StepFilter,
     },
 };
 
@@ -53,6 +53,18 @@ impl Engine {
         id: SessionId,
     ) -> Result<Option<(Session, Vec<Message>)>> {
         Ok(self.store().conversation(org, id).await?)
+    }
+
+    /// Part of a project's live sessions with what was said in them, in the order of their names:
+    /// those that come after `after`.
+    pub async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations> {
+        Ok(self.store().live_conversations(org, project, after, bounds).await?)
     }
 
     /// A whole transcript, however long, tool traffic included.
@@ -200,6 +212,16 @@ impl Engine {
     /// One organization.
     pub async fn organization(&self, org: &OrgId) -> Result<Option<Organization>> {
         Ok(self.store().organization(org).await?)
+    }
+
+    /// One project. `None` for one that is gone.
+    pub async fn project(&self, org: &OrgId, id: &ProjectId) -> Result<Option<Project>> {
+        Ok(self.store().project(org, id).await?)
+    }
+
+    /// The organization's projects, by id.
+    pub async fn projects(&self, org: &OrgId) -> Result<Vec<Project>> {
+        Ok(self.store().projects(org).await?)
     }
 
     /// The organization's agents, each in its latest version.

@@ -164,6 +164,9 @@ pub enum KeysCommand {
         /// What it may do: read, operate or own
         #[arg(long, default_value = "operate", value_parser = ["read", "operate", "own"])]
         role: String,
+        /// The one project it opens; without it, it is the organization's
+        #[arg(long, value_name = "ID")]
+        project: Option<String>,
     },
     /// Revoke a key
     Revoke {

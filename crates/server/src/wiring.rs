@@ -199,6 +199,7 @@ fn settings(config: &Config, operator: &OperatorKey) -> Settings {
             api_url: config.twilio.api_url.clone(),
             session_ttl: Span::from_secs(config.twilio.session_ttl_s),
         },
+        pathors: config.pathors.settings(),
         operator: Some(operator.hash()),
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use epilogue_core::{Agent, AgentId, KeyId, MicroCredits, OrgId, Timestamp, session::AgentVersion};
+use epilogue_core::{
+    Agent, AgentId, KeyId, MicroCredits, OrgId, ProjectId, Timestamp, session::AgentVersion,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -21,6 +23,23 @@ pub struct Organization {
     pub grace: MicroCredits,
     /// How many sessions it may have open at a time; 0 for any number.
     pub open_max: u32,
+    /// Whether its transcripts stay where an API would remove them.
+    pub keep_transcripts: bool,
+}
+
+/// A project: who answers in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// The organization it belongs to.
+    pub org: OrgId,
+    /// Its identity within the organization.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// The agent of its sessions.
+    pub agent: AgentId,
+    /// When it was first configured.
+    pub created_at: Timestamp,
 }
 
 /// An organization with everything its operator configured.
@@ -32,6 +51,8 @@ pub struct OrganizationConfig {
     pub opening_credits: Option<MicroCredits>,
     /// Its agents.
     pub agents: Vec<Agent>,
+    /// Its projects.
+    pub projects: Vec<Project>,
     /// Its keys.
     pub keys: Vec<Credential>,
 }
@@ -89,6 +110,11 @@ pub enum CredentialKind {
         /// The domains, each with its subdomains.
         domains: Vec<String>,
     },
+    /// Secret, for one project and nothing else.
+    Project {
+        /// Which.
+        project: ProjectId,
+    },
 }
 
 /// What a key may do. Each role includes the ones before it.
@@ -108,7 +134,8 @@ pub enum Role {
 pub trait DirectoryStore: Send + Sync {
     /// Brings the store in line with the configuration: adds what is new, makes a new version of
     /// each agent that changed, revokes configured keys that are no longer there, and grants
-    /// opening balances once. Agents and keys made at run time stay.
+    /// opening balances once. Projects are what it says; sessions of one that is gone go on. Agents and
+    /// keys made at run time stay.
     async fn apply_config(
         &self,
         organizations: Vec<OrganizationConfig>,
@@ -120,6 +147,12 @@ pub trait DirectoryStore: Send + Sync {
 
     /// One organization.
     async fn organization(&self, org: &OrgId) -> Result<Option<Organization>>;
+
+    /// One project. `None` for one that is gone.
+    async fn project(&self, org: &OrgId, id: &ProjectId) -> Result<Option<Project>>;
+
+    /// The organization's projects, by id.
+    async fn projects(&self, org: &OrgId) -> Result<Vec<Project>>;
 
     /// An agent's latest version. `None` for one that is deleted.
     async fn agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<(AgentVersion, Agent)>>;

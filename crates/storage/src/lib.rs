@@ -17,15 +17,18 @@ pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod history;
 mod inbox;
 mod integration;
 mod ledger;
 mod memory;
 mod page;
+mod project_agent;
 mod result;
 mod session;
 pub mod sqlite;
 mod step;
+mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
@@ -42,9 +45,11 @@ pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
-    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Role,
+    Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
+    Role,
 };
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -56,18 +61,23 @@ pub use integration::{
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
+pub use project_agent::{
+    ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
+};
 pub use result::{
     BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, ResultFacets, ResultFilter,
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
 };
 pub use session::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, RecentFilter, RecentSessions,
-    SessionCensus, SessionFilter, SessionName, SessionStore, StateFilter,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    RecentFilter, RecentSessions, SessionCensus, SessionFilter, SessionName, SessionStore,
+    StateFilter, WriteVariables, WriteVariablesOutcome,
 };
 pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
+pub use subscription::{SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
@@ -79,6 +89,8 @@ pub trait Storage:
     + TurnStore
     + ConnectionStore
     + StepStore
+    + SubscriptionStore
+    + ProjectAgentStore
     + DeliveryStore
     + LedgerStore
     + DirectoryStore
@@ -89,6 +101,7 @@ pub trait Storage:
     + CarrierStore
     + InboxStore
     + ResultStore
+    + HistoryStore
     + Send
     + Sync
 {

@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use epilogue_core::{
     AgentId, Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, MicroCredits, OrgId,
-    Person, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    Person, ProjectId, Session, SessionId, Timestamp, ledger::Transaction, message::NewMessage,
+    variables::Nulls,
 };
+use serde_json::{Map, Value};
 
 use crate::{Page, PageRequest, Result};
 
@@ -50,7 +52,7 @@ pub enum OpenOutcome {
         /// What it has.
         balance: MicroCredits,
     },
-    /// This dialect already has a session of that name.
+    /// This dialect already has a session of that name, or its project a live one.
     NameTaken,
     /// The endpoint has a live session, which stays as it is. This comes before every other refusal.
     EndpointTaken(Box<Session>),
@@ -63,8 +65,12 @@ pub enum OpenOutcome {
 pub enum SessionName {
     /// By its identity in the core.
     Id(SessionId),
-    /// By its name in one dialect.
+    /// By its name in one dialect, where it belongs to no project.
     Dialect(Dialect, String),
+    /// As the live one of that name in a project.
+    LiveInProject(ProjectId, String),
+    /// As the latest of that name in a project, live or not.
+    LatestInProject(ProjectId, String),
     /// As the live one of an endpoint, in one dialect and channel.
     Endpoint(Dialect, String, EndpointKey),
     /// By either: the core's id, or the name it has in any dialect (the latest, if several do).
@@ -76,6 +82,8 @@ pub enum SessionName {
 pub struct SessionFilter {
     /// Opened by this API.
     pub dialect: Option<Dialect>,
+    /// Belonging to this project.
+    pub project: Option<ProjectId>,
     /// In this state.
     pub state: Option<StateFilter>,
     /// With this agent.
@@ -121,6 +129,50 @@ pub struct EndReceipt {
     pub session: Session,
     /// What the request did.
     pub outcome: EndOutcome,
+}
+
+/// Prompt variables to be written into a live session's bag.
+#[derive(Clone, Debug)]
+pub struct WriteVariables {
+    /// The tenant.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// What is laid over its bag, name by name.
+    pub variables: Map<String, Value>,
+    /// What a null among them means.
+    pub nulls: Nulls,
+}
+
+/// What became of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WriteVariablesOutcome {
+    /// They are in the bag of the session, which is as it is now.
+    Written(Box<Session>),
+    /// The bag would be too long. Nothing changed.
+    TooLong,
+    /// The session has ended, or a deadline of its has passed. Nothing changed.
+    Over,
+    /// This organization has no such session.
+    NoSession,
+}
+
+/// Live sessions of a project with what was said in them, in the order of their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveConversations {
+    /// Each with its whole transcript, all as of one moment.
+    pub items: Vec<(Session, Vec<Message>)>,
+    /// The name after which the next part begins. `None`: this is the last.
+    pub next: Option<String>,
+}
+
+/// How much of the live sessions of a project is read at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveBounds {
+    /// At most so many sessions.
+    pub sessions_max: u32,
+    /// No further one once so many bytes were said.
+    pub bytes_max: usize,
 }
 
 /// The states of a session, without their facts.
@@ -210,6 +262,23 @@ pub trait SessionStore: Send + Sync {
 
     /// Records that the client is still there. `None`: no such session. `Some(false)`: it is over.
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>>;
+
+    /// Lays variables over the bag of a live session, and counts as activity. A turn in flight goes
+    /// on with those it began with.
+    async fn write_variables(
+        &self,
+        request: WriteVariables,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome>;
+
+    /// Part of a project's live sessions, those whose names come after `after`.
+    async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations>;
 
     /// Ends the session unless it has ended: its state, settlement, owed steps and activity entry,
     /// all or nothing. A look by the timer that comes too early only corrects the deadline index.

@@ -2,9 +2,14 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    EndReason, Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage, event::Activity,
-    message::NewMessage, reason::Deadline, session::Ended, session::TurnInFlight,
+    EndReason, Message, NodeId, OrgId, Session, SessionId, Timestamp, Usage,
+    event::Activity,
+    message::{NewMessage, Said},
+    open_calls::Misfit,
+    reason::Deadline,
+    session::{Ended, TurnInFlight},
 };
+use serde_json::{Map, Value};
 
 use crate::Result;
 
@@ -19,11 +24,9 @@ pub struct BeginTurnRequest {
     pub node: NodeId,
     /// Until when that node is believed.
     pub lease_until: Timestamp,
-    /// What the person said. Where the session writes whole turns, it is told to nobody yet: it
-    /// comes again with [`FinishTurnRequest::messages`], and what it used with the rest.
-    pub message: NewMessage,
-    /// What saying it used.
-    pub usage: Usage,
+    /// What is said to the agent. Where the session writes it later, it comes again with
+    /// [`FinishTurnRequest::messages`], and what it used with the rest.
+    pub messages: Vec<Said>,
     /// The caller's name for this turn: of one that is on record under it, the record is the answer.
     pub key: Option<String>,
     /// How much of the transcript to answer with, the new message included.
@@ -33,7 +36,7 @@ pub struct BeginTurnRequest {
 /// What became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BeginTurnOutcome {
-    /// It began: the person's message is in the transcript.
+    /// It began. Where the session writes as it goes, what was said is in the transcript.
     Begun {
         /// The session as it is now.
         session: Box<Session>,
@@ -41,6 +44,8 @@ pub enum BeginTurnOutcome {
         number: u32,
         /// The end of the transcript.
         history: Vec<Message>,
+        /// What was said, as it goes on from where the transcript stood.
+        messages: Vec<Said>,
     },
     /// The key's turn is on record, whether or not the session has ended since. Nothing changed.
     OnRecord {
@@ -48,6 +53,8 @@ pub enum BeginTurnOutcome {
         session: Box<Session>,
         /// What the turn added to the transcript.
         messages: Vec<Message>,
+        /// How many of these, the first ones, were said to the agent.
+        said: u32,
     },
     /// Another turn is running.
     Busy(TurnInFlight),
@@ -57,6 +64,8 @@ pub enum BeginTurnOutcome {
     Over(Ended),
     /// The session follows an agent that is gone, or no longer one that writes. Nothing changed.
     NoAgent,
+    /// What was said does not go on from where the transcript stands. Nothing changed.
+    Misfit(Misfit),
     /// This organization has no such session.
     NoSession,
 }
@@ -72,8 +81,13 @@ pub struct FinishTurnRequest {
     pub number: u32,
     /// What it added to the transcript, in order. Must be valid for replay.
     pub messages: Vec<NewMessage>,
+    /// How many of these, the first ones, were said to the agent.
+    pub said: u32,
     /// What it used.
     pub usage: Usage,
+    /// What the agent saved: it is laid over the session's bag. A bag that would become too long stays
+    /// as it is.
+    pub variables: Map<String, Value>,
     /// What it did that stands in the activity log, written whatever becomes of the turn.
     pub activity: Vec<Activity>,
     /// The name under which it can be asked for again.
@@ -100,8 +114,8 @@ pub enum FinishTurnOutcome {
 /// The durable decisions about turns.
 #[async_trait]
 pub trait TurnStore: Send + Sync {
-    /// Begins a turn: takes the session's one place, counts as activity, and writes the person's
-    /// message unless the session writes whole turns. A session whose configuration is live goes by
+    /// Begins a turn: takes the session's one place, counts as activity, and writes what was said if
+    /// the session writes as it goes. Calls that are open are answered with it, or closed. A session whose configuration is live goes by
     /// its agent's latest version from here on.
     async fn begin_turn(
         &self,

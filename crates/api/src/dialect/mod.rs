@@ -3,4 +3,5 @@
 
 pub mod dasha;
 pub mod kaltura;
+pub mod pathors;
 pub mod talkifai;

@@ -179,6 +179,9 @@ fn may(caller: &Caller, need: Need, headers: &HeaderMap) -> Result<(), Problem> 
         (CredentialKind::Widget { .. }, _) => {
             Err(forbidden("A widget key opens sessions and does nothing else."))
         }
+        (CredentialKind::Project { .. }, _) => {
+            Err(forbidden("A project's key is good for that project's own API alone."))
+        }
         (CredentialKind::Secret, need) if caller.role >= need.role() => Ok(()),
         (CredentialKind::Secret, need) => {
             let (needed, has) = (word(need.role()), word(caller.role));

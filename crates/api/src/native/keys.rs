@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use epilogue_core::{KeyId, Timestamp};
+use epilogue_core::{KeyId, ProjectId, Timestamp};
 use epilogue_engine::records::{Credential, CredentialKind, Role};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -40,9 +40,11 @@ pub(crate) enum KeyKind {
     Secret,
     /// Safe in a page: may open sessions from pages of its domains, and nothing else.
     Widget,
+    /// Secret, for one project and nothing else.
+    Project,
 }
 
-/// What a secret key may do. Each role includes the ones before it.
+/// What a key for servers may do. Each role includes the ones before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RoleWord {
@@ -77,10 +79,12 @@ pub(crate) struct KeyBody {
     kind: KeyKind,
     /// What it may do; `operate` if absent. A widget key has none.
     role: Option<RoleWord>,
-    /// A widget key's domains, each with its subdomains: 1 to 32. A secret key has none.
+    /// A widget key's domains, each with its subdomains: 1 to 32. Other keys have none.
     #[serde(default)]
     #[schema(required = false)]
     domains: Vec<String>,
+    /// The project of a project's key. Other keys have none.
+    project: Option<String>,
     /// When it stops working by itself (RFC 3339); absent: never.
     expires_at: Option<String>,
 }
@@ -99,6 +103,8 @@ pub(crate) struct KeyView {
     role: &'static str,
     /// A widget key's domains, each with its subdomains.
     domains: Vec<String>,
+    /// A project key's project; null: it is not a project's.
+    project: Option<String>,
     /// When it was made (RFC 3339, UTC).
     created_at: String,
     /// When it stops working by itself; null: never.
@@ -111,9 +117,12 @@ pub(crate) struct KeyView {
 
 impl KeyView {
     fn of(credential: &Credential) -> Self {
-        let (kind, domains) = match &credential.kind {
-            CredentialKind::Secret => (KeyKind::Secret, Vec::new()),
-            CredentialKind::Widget { domains } => (KeyKind::Widget, domains.clone()),
+        let (kind, domains, project) = match &credential.kind {
+            CredentialKind::Secret => (KeyKind::Secret, Vec::new(), None),
+            CredentialKind::Widget { domains } => (KeyKind::Widget, domains.clone(), None),
+            CredentialKind::Project { project } => {
+                (KeyKind::Project, Vec::new(), Some(project.to_string()))
+            }
         };
         Self {
             id: credential.id.to_string(),
@@ -121,6 +130,7 @@ impl KeyView {
             kind,
             role: access::word(credential.role),
             domains,
+            project,
             created_at: credential.created_at.to_string(),
             expires_at: credential.expires_at.map(|at| at.to_string()),
             revoked_at: credential.revoked_at.map(|at| at.to_string()),
@@ -172,6 +182,7 @@ async fn create_key(
     let (kind, role, prefix) = match body.kind {
         KeyKind::Secret => secret(&body)?,
         KeyKind::Widget => widget(&body)?,
+        KeyKind::Project => project(&api, &acting, &body).await?,
     };
     let ids = api.engine().ids();
     let key = format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(ids.bytes::<KEY_BYTES>()));
@@ -194,13 +205,42 @@ async fn create_key(
 }
 
 fn secret(body: &KeyBody) -> Result<(CredentialKind, Role, &'static str), Problem> {
-    if !body.domains.is_empty() {
-        return Err(Problem::field("domains", "are for widget keys"));
-    }
+    no_domains(body)?;
+    no_project(body)?;
     Ok((CredentialKind::Secret, body.role.unwrap_or_default().role(), "tk_live_"))
 }
 
+async fn project(
+    api: &Api,
+    acting: &Acting,
+    body: &KeyBody,
+) -> Result<(CredentialKind, Role, &'static str), Problem> {
+    no_domains(body)?;
+    let named = body.project.as_deref().map(ProjectId::from);
+    let named =
+        named.ok_or_else(|| Problem::field("project", "is required for a project's key"))?;
+    let found = api.engine().project(&acting.org, &named).await?;
+    let found = found.ok_or_else(|| Problem::field("project", "is no project of yours"))?;
+    let role = body.role.unwrap_or_default().role();
+    Ok((CredentialKind::Project { project: found.id }, role, "sk_"))
+}
+
+fn no_domains(body: &KeyBody) -> Result<(), Problem> {
+    if body.domains.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::field("domains", "are for widget keys"))
+}
+
+fn no_project(body: &KeyBody) -> Result<(), Problem> {
+    if body.project.is_none() {
+        return Ok(());
+    }
+    Err(Problem::field("project", "is for keys of kind project"))
+}
+
 fn widget(body: &KeyBody) -> Result<(CredentialKind, Role, &'static str), Problem> {
+    no_project(body)?;
     if body.role.is_some() {
         return Err(Problem::field("role", "is for secret keys; a widget key only opens sessions"));
     }
@@ -265,7 +305,8 @@ mod tests {
 
     fn widget_for(domains: Vec<String>) -> bool {
         let (name, kind) = (String::from("w"), KeyKind::Widget);
-        widget(&KeyBody { name, kind, role: None, domains, expires_at: None }).is_ok()
+        widget(&KeyBody { name, kind, role: None, domains, project: None, expires_at: None })
+            .is_ok()
     }
 
     #[test]

@@ -152,6 +152,7 @@ fn settings(per_minute: u32) -> Settings {
         history_per_minute: per_minute,
         ends_per_minute: per_minute,
         disconnect_grace: epilogue_core::Span::from_secs(15),
+        pathors: epilogue_api::dialect::pathors::PathorsSettings::default(),
         twilio: epilogue_api::dialect::dasha::sms::TwilioSettings {
             api_url: "https://api.twilio.com".parse().expect("a URL"),
             session_ttl: epilogue_core::Span::from_secs(3_600),

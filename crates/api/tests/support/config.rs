@@ -69,8 +69,15 @@ fn organization(id: &str, agents: Vec<Agent>, credits: MicroCredits) -> Organiza
         metered: true,
         grace: MicroCredits::ZERO,
         open_max: 0,
+        keep_transcripts: false,
     };
-    OrganizationConfig { organization, opening_credits: Some(credits), agents, keys: Vec::new() }
+    OrganizationConfig {
+        organization,
+        opening_credits: Some(credits),
+        agents,
+        projects: Vec::new(),
+        keys: Vec::new(),
+    }
 }
 
 fn key(org: &str, key: &str, id: &str) -> Credential {

@@ -10,7 +10,7 @@ use axum::{Router, body::Body};
 use epilogue_api::{Api, Dialects, Settings, token::SessionTokens};
 use epilogue_core::Timestamp;
 use epilogue_engine::testing::{
-    Storage,
+    OrganizationConfig, Storage,
     sqlite::{Options, SqliteStorage},
 };
 use epilogue_engine::{
@@ -47,6 +47,8 @@ pub struct Setup {
     pub private_tools: bool,
     /// Whether webhooks are sent for real, through the guard, instead of being noted.
     pub real_webhooks: bool,
+    /// Whom the store knows.
+    pub organizations: Vec<OrganizationConfig>,
 }
 
 impl Default for Setup {
@@ -65,6 +67,7 @@ impl Default for Setup {
                 api_url: "https://api.twilio.com".parse().expect("a URL"),
                 session_ttl: epilogue_core::Span::from_secs(3_600),
             },
+            pathors: epilogue_api::dialect::pathors::PathorsSettings::default(),
             operator: None,
         };
         Self {
@@ -73,6 +76,7 @@ impl Default for Setup {
             seed: 7,
             private_tools: false,
             real_webhooks: false,
+            organizations: organizations(),
         }
     }
 }
@@ -112,7 +116,7 @@ impl Fixture {
         let path = folder.path().join("epilogue.db");
         let storage = SqliteStorage::open(&path, &Options::default()).expect("opens");
         let storage: Arc<dyn Storage> = Arc::new(storage);
-        storage.apply_config(organizations(), NOW).await.expect("configured");
+        storage.apply_config(setup.organizations.clone(), NOW).await.expect("configured");
         let webhooks = Arc::new(FakeWebhooks::default());
         let models = Arc::new(FakeModel::new(Arc::new(clock.clone())));
         let outside = (models.clone(), webhooks.clone());

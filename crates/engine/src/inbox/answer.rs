@@ -170,7 +170,7 @@ impl Attempt<'_> {
         TurnRequest {
             org: self.message.org.clone(),
             session,
-            message: inbound.text.clone(),
+            input: inbound.text.clone().into(),
             when_busy: WhenBusy::Wait,
             extras: TurnExtras { key: Some(inbound.id.message.clone()), ..TurnExtras::default() },
         }

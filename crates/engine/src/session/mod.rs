@@ -8,7 +8,9 @@ pub mod sweep;
 pub mod turn;
 mod turn_record;
 mod turn_run;
+mod turn_tools;
 pub(crate) mod turns;
+mod variables;
 pub mod watch;
 pub mod whole_turn;
 
@@ -16,8 +18,8 @@ pub use self::{
     attach::{Attached, Attachment},
     open::{OpenError, OpenSession, Opened, Origin},
     turn::{
-        TurnError, TurnEvent, TurnExtras, TurnFailure, TurnRecord, TurnRequest, TurnStream,
-        TurnUsage, WhenBusy,
+        TurnError, TurnEvent, TurnExtras, TurnFailure, TurnInput, TurnRecord, TurnRequest,
+        TurnStream, TurnUsage, WhenBusy,
     },
     watch::Watch,
     whole_turn::{TurnNews, WholeTurnError},

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile, Role,
-    Session, SessionId, SessionState, Usage,
+    Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile,
+    ProjectId, Role, Session, SessionId, SessionState, Usage,
     agent::AgentKind,
     message::NewMessage,
+    overlay,
     session::{AgentVersion, Context},
 };
 use epilogue_storage::{Admission, OpenOutcome, OpenRequest, SessionName};
@@ -44,6 +45,8 @@ pub struct OpenSession {
 /// Where a session comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
+    /// The project it belongs to, among whose live sessions its name must be the only one.
+    pub project: Option<ProjectId>,
     /// Through which channel.
     pub channel: Option<String>,
     /// The address of its endpoint, which has at most one live session; null for none.
@@ -107,9 +110,15 @@ impl From<epilogue_storage::Error> for OpenError {
 
 impl Engine {
     /// Opens a session: recalls what is remembered of the person, sets credits aside, greets.
-    pub async fn open(&self, request: OpenSession) -> Result<Opened, OpenError> {
+    pub async fn open(&self, mut request: OpenSession) -> Result<Opened, OpenError> {
         if self.is_draining() {
             return Err(Error::Draining.into());
+        }
+        // A project that has changed its agent has one of its own.
+        if let Some(project) = &request.origin.project
+            && self.store().project_agent(&request.org, project).await?.is_some()
+        {
+            request.agent = overlay::agent_id(project);
         }
         let found = self.store().agent(&request.org, &request.agent).await?;
         let Some((version, agent)) = found else {
@@ -146,6 +155,10 @@ impl Engine {
         }
         if let Some(due_at) = session.due_at() {
             self.inner.alarm.due_at(due_at);
+        }
+        if session.project.is_some() {
+            // Subscribers may be owed the news.
+            self.inner.new_steps.notify_one();
         }
         self.inner.metrics.session_opened(&session.dialect);
         tracing::info!(org = %session.org, session = %session.id, dialect = %session.dialect, "opened");
@@ -219,6 +232,7 @@ impl Engine {
             dialect_id: request.dialect_id,
             agent: agent_version,
             endpoint: endpoint(&request.origin),
+            project: request.origin.project,
             channel: request.origin.channel,
             connection: request.origin.connection,
             person: request.person,

@@ -1,8 +1,9 @@
 //! Taking a turn: a user message and everything the agent does until it is silent again.
 
 use epilogue_core::{
-    EndReason, Ended, Message, OrgId, Role, Session, SessionId, Span, Usage,
-    message::{CONTEXT_ITEMS_MAX, NewMessage},
+    EndReason, Ended, Message, OrgId, Role, Session, SessionId, Span, Timestamp, Usage,
+    message::{CONTEXT_ITEMS_MAX, NewMessage, Said},
+    open_calls::Misfit,
     reason::Deadline,
 };
 use epilogue_storage::{BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest};
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     Engine, Error,
     client_tool::ClientTool,
-    llm::tokens,
+    llm::{ToolDefinition, tokens},
     session::{
         turn_run::{Start, TurnRun},
         turns::{Patience, Place, Refused},
@@ -25,19 +26,49 @@ const EVENTS_MAX: usize = 64;
 /// How much longer than a turn may take its node is believed.
 const LEASE_SLACK: Span = Span::from_secs(30);
 
-/// A message from the person.
+/// Something said to the agent.
 #[derive(Clone, Debug)]
 pub struct TurnRequest {
     /// The tenant.
     pub org: OrgId,
     /// The session.
     pub session: SessionId,
-    /// What the person said. The dialect has checked its length.
-    pub message: String,
+    /// What is said. The dialect has checked its length.
+    pub input: TurnInput,
     /// What to do if a turn is running.
     pub when_busy: WhenBusy,
     /// What not every turn has.
     pub extras: TurnExtras,
+}
+
+/// What is said to the agent in a turn.
+#[derive(Clone, Debug)]
+pub enum TurnInput {
+    /// A message from the person.
+    Text(String),
+    /// Several messages, whose times are those of the turn. Results of tools answer the calls that the
+    /// last turn left open, see [`epilogue_core::open_calls::fit`].
+    Messages(Vec<NewMessage>),
+}
+
+impl From<String> for TurnInput {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl TurnInput {
+    fn said(self, at: Timestamp) -> Vec<Said> {
+        let messages = match self {
+            Self::Text(text) => vec![NewMessage::text(Role::User, text, at)],
+            Self::Messages(messages) => messages,
+        };
+        let said = messages.into_iter().map(|body| {
+            let tokens = tokens::count(&body.content);
+            Said { body: NewMessage { at, ..body }, tokens }
+        });
+        said.collect()
+    }
 }
 
 /// What not every turn has.
@@ -49,6 +80,14 @@ pub struct TurnExtras {
     pub variables: Map<String, Value>,
     /// Tools that the client runs, beside the agent's own.
     pub tools: Vec<ClientTool>,
+    /// Tools that the caller runs after the turn, beside the agent's own, where the session lets turns
+    /// end with calls open.
+    pub deferred: Vec<ToolDefinition>,
+    /// The caller hears of the reply only when it is whole: to it, a turn that fails has said nothing.
+    pub told_whole: bool,
+    /// Only this turn's answer names the session to its caller: if it leaves no trace, nobody can come
+    /// back, and the session ends.
+    pub names_session: bool,
     /// What was said before, in the client's keeping: it goes to the model in place of the session's
     /// transcript, and is written down with the first turn.
     pub history: Option<Vec<NewMessage>>,
@@ -75,6 +114,8 @@ pub enum WhenBusy {
 pub struct TurnStream {
     /// Who answers.
     pub agent_name: String,
+    /// The turn's number in its session.
+    pub number: u32,
     /// What happens. Ends with exactly one `Completed` or `Failed`. Dropping it cuts the turn. A turn
     /// that is answered from the record has only its end.
     pub events: mpsc::Receiver<TurnEvent>,
@@ -89,6 +130,8 @@ pub struct TurnRecord {
     pub session: Session,
     /// What the turn wrote into the transcript.
     pub messages: Vec<Message>,
+    /// How many of these, the first ones, were said to the agent.
+    pub said: u32,
 }
 
 /// What happens in a turn.
@@ -194,6 +237,9 @@ pub enum TurnError {
     /// The session's agent is gone, or no longer one that writes.
     #[error("the session's agent cannot take turns")]
     NoAgent,
+    /// What was said does not go on from where the conversation stands.
+    #[error(transparent)]
+    Misfit(Misfit),
     /// Our fault.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -269,24 +315,24 @@ impl Engine {
         place: Place,
     ) -> Result<(Option<TurnRun>, TurnStream), TurnError> {
         let now = self.now();
-        let input_tokens = u64::from(tokens::count(&request.message));
-        let usage = Usage { user_messages: 1, total_messages: 1, input_tokens, ..Usage::default() };
-        let message = NewMessage::text(Role::User, request.message, now);
         let begin = BeginTurnRequest {
             org: request.org,
             session: request.session,
             node: self.inner.parts.node.clone(),
             lease_until: now + self.limits().turn_max + LEASE_SLACK,
-            message: message.clone(),
-            usage,
+            messages: request.input.said(now),
             key: request.extras.key.clone(),
             history_max: u32::try_from(CONTEXT_ITEMS_MAX).unwrap_or(u32::MAX),
         };
-        let (session, number, history) = match self.store().begin_turn(begin, now).await? {
-            BeginTurnOutcome::Begun { session, number, history } => (*session, number, history),
-            BeginTurnOutcome::OnRecord { session, messages } => {
-                return self.on_record(*session, messages).await.map(|stream| (None, stream));
+        let (session, number, history, said) = match self.store().begin_turn(begin, now).await? {
+            BeginTurnOutcome::Begun { session, number, history, messages } => {
+                (*session, number, history, messages)
             }
+            BeginTurnOutcome::OnRecord { session, messages, said } => {
+                let record = TurnRecord { session: *session, messages, said };
+                return self.on_record(record).await.map(|stream| (None, stream));
+            }
+            BeginTurnOutcome::Misfit(misfit) => return Err(TurnError::Misfit(misfit)),
             BeginTurnOutcome::Busy(_) => return Err(TurnError::Busy),
             BeginTurnOutcome::Lapsed(deadline) => return Err(TurnError::Lapsed(deadline)),
             BeginTurnOutcome::Over(ended) => return Err(TurnError::Over(ended)),
@@ -295,43 +341,51 @@ impl Engine {
         };
         let agent = match self.agent_of(&session.org, &session.agent).await {
             Ok(agent) => agent,
-            Err(error) => return Err(self.give_up(&session, number, error.into()).await),
+            Err(error) => {
+                let alone = request.extras.names_session;
+                return Err(self.give_up(&session, (number, alone), error.into()).await);
+            }
         };
         let (events, stream) = mpsc::channel(EVENTS_MAX);
         let (recorded, record) = oneshot::channel();
-        let stream = TurnStream { agent_name: agent.name.clone(), events: stream, record };
-        let start =
-            Start { session, agent, number, history, message, said: usage, extras: request.extras };
+        let agent_name = agent.name.clone();
+        let stream = TurnStream { agent_name, number, events: stream, record };
+        let start = Start { session, agent, number, history, said, extras: request.extras };
         Ok((Some(TurnRun::new(self.clone(), start, events, recorded).at(place)), stream))
     }
 
     /// The stream of a turn that was taken before: only its end is told.
-    async fn on_record(
-        &self,
-        session: Session,
-        messages: Vec<Message>,
-    ) -> Result<TurnStream, TurnError> {
+    async fn on_record(&self, record: TurnRecord) -> Result<TurnStream, TurnError> {
+        let session = &record.session;
         let agent_name = self.agent_of(&session.org, &session.agent).await?.name;
+        let number = record.messages.first().map_or(0, |message| message.turn);
         let (events, stream) = mpsc::channel(1);
-        let (recorded, record) = oneshot::channel();
+        let (recorded, answer) = oneshot::channel();
         let finish = session.ended().is_some();
         // Both have room, and their readers are here.
-        let _ = recorded.send(TurnRecord { session, messages });
+        let _ = recorded.send(record);
         let _ = events.try_send(TurnEvent::Completed { usage: TurnUsage::default(), finish });
-        Ok(TurnStream { agent_name, events: stream, record })
+        Ok(TurnStream { agent_name, number, events: stream, record: answer })
     }
 
     /// Frees the place of a turn that has begun and cannot go on.
-    async fn give_up(&self, session: &Session, number: u32, error: TurnError) -> TurnError {
+    async fn give_up(
+        &self,
+        session: &Session,
+        (number, names_session): (u32, bool),
+        error: TurnError,
+    ) -> TurnError {
         let finish = FinishTurnRequest {
             org: session.org.clone(),
             session: session.id,
             number,
             messages: Vec::new(),
+            said: 0,
             usage: Usage::default(),
+            variables: Map::new(),
             activity: Vec::new(),
             key: None,
-            then_end: ends_if_failed(session),
+            then_end: ends_if_untold(session, names_session),
             by: None,
         };
         match self.store().finish_turn(finish, self.now()).await {
@@ -348,8 +402,9 @@ impl Engine {
     }
 }
 
-/// What a turn that fails makes of its session: without its first turn, a conversation in the client's
-/// keeping has not come about, and nobody will come back to it.
-pub(super) fn ends_if_failed(session: &Session) -> Option<EndReason> {
-    (!session.came_about()).then_some(EndReason::Failed)
+/// What a turn that leaves no trace makes of its session: without its first turn, a conversation in the
+/// client's keeping has not come about, and to one that only this turn would have named, nobody will
+/// come back.
+pub(super) fn ends_if_untold(session: &Session, names_session: bool) -> Option<EndReason> {
+    (names_session || !session.came_about()).then_some(EndReason::Failed)
 }

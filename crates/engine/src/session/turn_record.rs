@@ -1,29 +1,50 @@
 //! The end of a turn: what of it is written down, and whether the session ends with it.
 
 use epilogue_core::{
-    EndReason, Message, MicroCredits, Session, Span, Usage,
+    EndReason, Message, MicroCredits, Role, Session, Span, Usage,
     agent::OnCreditsExhausted,
     ledger::{self, Account},
+    open_calls::{open_calls, without_result},
     profile::{AgentFinish, Writes},
 };
 use epilogue_storage::{FinishTurnOutcome, FinishTurnRequest};
 
-use super::{TurnFailure, TurnRecord, turn::ends_if_failed, turn_run::TurnRun};
+use super::{
+    TurnFailure, TurnRecord,
+    turn::ends_if_untold,
+    turn_run::{Broken, TurnRun},
+    turns::Cut,
+};
 
 /// How often writing down a finished turn is tried when the store is overloaded.
 const FINISH_ATTEMPTS: u32 = 5;
 
 impl TurnRun {
-    /// Writes the turn down: cut or whole where the session writes as it goes, whole or not at all
-    /// where it writes whole turns. With a turn that is its last, the session ends in one commit.
-    pub(super) async fn record(&mut self, complete: bool) -> Result<TurnRecord, TurnFailure> {
-        let whole = self.session.profile.turns.writes == Writes::WholeTurns;
-        if whole && !complete {
+    /// Writes the turn down, as far as the session keeps one like it. With a turn that is its last,
+    /// the session ends in one commit.
+    pub(super) async fn record(
+        &mut self,
+        broken: Option<&Broken>,
+    ) -> Result<TurnRecord, TurnFailure> {
+        let complete = broken.is_none();
+        let kept = self.is_kept(broken);
+        if !kept {
             self.added.clear();
+            self.said = 0;
             self.usage = Usage::default();
+            self.saved.clear();
         }
-        let then_end =
-            if complete { self.reason_to_end().await } else { ends_if_failed(&self.session) };
+        let then_end = match broken {
+            None => self.reason_to_end().await,
+            // Whoever ends the session says why.
+            Some(Broken::Cut(Cut::Ended)) => ends_if_untold(&self.session, false),
+            Some(_) => ends_if_untold(&self.session, self.extras.names_session && !kept),
+        };
+        if then_end.is_some() {
+            // Nobody will answer them any more.
+            let closed = without_result(open_calls(&self.added), self.engine.now());
+            self.added.extend(closed);
+        }
         let by = self.extras.ended_by.take();
         let asked = complete && then_end == self.extras.then_end;
         let request = FinishTurnRequest {
@@ -31,7 +52,9 @@ impl TurnRun {
             session: self.session.id,
             number: self.number,
             messages: std::mem::take(&mut self.added),
+            said: self.said,
             usage: self.usage,
+            variables: std::mem::take(&mut self.saved),
             activity: std::mem::take(&mut self.activity),
             key: self.extras.key.take().filter(|_| complete),
             then_end,
@@ -58,6 +81,25 @@ impl TurnRun {
         Err(TurnFailure::Store)
     }
 
+    /// Whether what was said stays: cut or whole where the session writes as it goes, whole or not at
+    /// all where it writes whole turns; and where it writes with the reply, if there was one that its
+    /// caller has heard of.
+    fn is_kept(&self, broken: Option<&Broken>) -> bool {
+        let Some(broken) = broken else { return true };
+        match self.session.profile.turns.writes {
+            Writes::AsItGoes => true,
+            Writes::WholeTurns => false,
+            // The caller of a session that ends in mid-turn is told what was said until then.
+            Writes::WithReply if matches!(broken, Broken::Cut(Cut::Ended)) => self.has_spoken(),
+            Writes::WithReply => !self.extras.told_whole && self.has_spoken(),
+        }
+    }
+
+    fn has_spoken(&self) -> bool {
+        let replies = self.added.iter().skip(self.said as usize);
+        replies.into_iter().any(|body| body.role == Role::Assistant && !body.content.is_empty())
+    }
+
     /// What was written, numbered as it is in the transcript.
     fn recorded(&self, session: Session, request: FinishTurnRequest) -> TurnRecord {
         if let Some(ended) = session.ended() {
@@ -65,9 +107,9 @@ impl TurnRun {
         }
         let count = u32::try_from(request.messages.len()).unwrap_or(u32::MAX);
         let numbered = request.messages.into_iter().zip(session.messages.saturating_sub(count)..);
-        let turn = request.number;
+        let (turn, said) = (request.number, request.said);
         let messages = numbered.map(|(body, seq)| Message { seq, turn, body }).collect();
-        TurnRecord { session, messages }
+        TurnRecord { session, messages, said }
     }
 
     /// Why the session is over after this turn, if it is and the API leaves that to the server.

@@ -4,13 +4,14 @@ use std::{ops::ControlFlow, panic::AssertUnwindSafe};
 
 use epilogue_core::{
     Agent, Message, Role, Session, Usage,
-    agent::ToolSpec,
     event::Activity,
-    message::{CONTEXT_ITEMS_MAX, NewMessage, ToolCall, context_window},
-    profile::{FinishTool, Writes},
+    message::{CONTEXT_ITEMS_MAX, NewMessage, Said, ToolCall, context_window, usage_of},
+    open_calls::without_result,
+    profile::Writes,
     variables,
 };
 use futures::{FutureExt as _, StreamExt as _};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -20,16 +21,11 @@ use super::{
 use crate::{
     Engine,
     clock::{Sleep, within},
-    llm::{ModelError, ModelEvent, ModelRequest, ModelUsage, ToolDefinition, tokens},
-    tool::Toolbox,
-    wording::ToolInvocation,
+    llm::{ModelError, ModelEvent, ModelRequest, ModelUsage, tokens},
 };
 
 /// What stands in the transcript as the result of the call by which the agent said goodbye.
 const FINISHED: &str = "The conversation is finished.";
-
-/// What the model hears of a call that was cut.
-const CALL_CUT: &str = "The call was cut before it had a result.";
 
 /// What ended one answer of the model.
 struct Reply {
@@ -41,7 +37,7 @@ struct Reply {
 }
 
 /// Why a turn stops before it is complete.
-enum Broken {
+pub(super) enum Broken {
     Cut(Cut),
     Model(TurnFailure),
     ToolLoop,
@@ -69,6 +65,10 @@ pub(crate) struct TurnRun {
     history: Vec<Message>,
     /// What the turn adds to the transcript.
     pub(super) added: Vec<NewMessage>,
+    /// How many of these, the first ones, were said to the agent.
+    pub(super) said: u32,
+    /// What the agent has saved.
+    pub(super) saved: Map<String, Value>,
     /// What its tools came to, for the activity log.
     pub(super) activity: Vec<Activity>,
     pub(super) usage: Usage,
@@ -88,10 +88,8 @@ pub(crate) struct Start {
     pub number: u32,
     /// The end of the transcript.
     pub history: Vec<Message>,
-    /// What the person said.
-    pub message: NewMessage,
-    /// What saying it used.
-    pub said: Usage,
+    /// What was said, as it goes on from there.
+    pub said: Vec<Said>,
     pub extras: TurnExtras,
 }
 
@@ -103,17 +101,21 @@ impl TurnRun {
         recorded: oneshot::Sender<TurnRecord>,
     ) -> Self {
         let time_is_up = engine.clock().sleep(engine.limits().turn_max);
-        let Start { session, agent, number, mut history, message, said, mut extras } = start;
+        let Start { session, agent, number, mut history, said, mut extras } = start;
         let (mut added, mut usage) = (Vec::new(), Usage::default());
-        if session.profile.turns.writes == Writes::WholeTurns {
+        let used = usage_of(&said);
+        let writes = session.profile.turns.writes;
+        if writes == Writes::WholeTurns {
             let given = extras.history.take();
             if session.messages == 0 {
                 added.extend(given.into_iter().flatten());
             } else if let Some(given) = given {
                 history = numbered(given, number);
             }
-            added.push(message);
-            usage = said;
+        }
+        if writes != Writes::AsItGoes {
+            added.extend(said.into_iter().map(|said| said.body));
+            usage = used;
         }
         Self {
             engine,
@@ -121,10 +123,12 @@ impl TurnRun {
             agent,
             number,
             history,
+            said: u32::try_from(added.len()).unwrap_or(u32::MAX),
             added,
+            saved: Map::new(),
             activity: Vec::new(),
             usage,
-            input_tokens: said.input_tokens,
+            input_tokens: used.input_tokens,
             finish: false,
             extras,
             events,
@@ -147,7 +151,7 @@ impl TurnRun {
             tracing::error!(session = %self.session.id, "a turn panicked: this is a defect");
             Some(Broken::Model(TurnFailure::Model))
         });
-        let recorded = self.record(broken.is_none()).await;
+        let recorded = self.record(broken.as_ref()).await;
         let event = match (recorded, broken) {
             (Err(failure), _) => TurnEvent::Failed(failure),
             (Ok(_), Some(broken)) => TurnEvent::Failed(broken.failure()),
@@ -248,28 +252,14 @@ impl TurnRun {
         prompt
     }
 
-    fn tools(&self) -> Vec<ToolDefinition> {
-        let mut tools = Toolbox::definitions(&self.agent.tools);
-        // The agent's own tool comes before a client's of the same name.
-        let own = |name: &str| self.agent.tools.iter().any(|tool| tool.name == name);
-        let of_client = self.extras.tools.iter().map(|tool| &tool.definition);
-        tools.extend(of_client.filter(|tool| !own(&tool.name)).cloned());
-        if self.agent.may_finish && !self.has_tool(self.finish_tool().as_str()) {
-            tools.push(ToolDefinition {
-                name: self.finish_tool().as_str().to_owned(),
-                description: "Ends the conversation. Call it when the person has said goodbye or \
-                              everything is settled."
-                    .to_owned(),
-                parameters: serde_json::json!({ "type": "object", "properties": {} }),
-            });
-        }
-        tools
-    }
-
     /// Takes an answer into the transcript and runs the tools it calls.
     async fn take(&mut self, mut reply: Reply) -> ControlFlow<Option<Broken>> {
         self.count(&reply);
         reply.calls.truncate(self.engine.limits().tool_calls_max);
+        if reply.calls.iter().any(|call| self.is_finish(&call.name)) {
+            // Nobody will come back with the results of these.
+            reply.calls.retain(|call| !self.is_deferred(&call.name));
+        }
         if reply.broken.is_some() {
             // Its calls were never run: an answer that broke off keeps only what was received.
             reply.calls.clear();
@@ -277,15 +267,20 @@ impl TurnRun {
         let (finishing, calls): (Vec<_>, Vec<_>) =
             reply.calls.iter().cloned().partition(|call| self.is_finish(&call.name));
         self.finish |= !finishing.is_empty();
+        let (deferred, calls): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| self.is_deferred(&call.name));
         let shown = self.session.profile.turns.finish_is_shown;
-        let silent = calls.is_empty() && reply.text.is_empty() && self.finish;
+        let silent =
+            calls.is_empty() && deferred.is_empty() && reply.text.is_empty() && self.finish;
         if silent && !shown {
             reply.text = self.farewell().await;
         }
         let mut said = NewMessage::text(Role::Assistant, reply.text, self.engine.now());
         said.tokens = reply.usage.map(|u| u32::try_from(u.completion_tokens).unwrap_or(u32::MAX));
         said.cut = reply.broken.is_some();
-        said.tool_calls.clone_from(if shown { &reply.calls } else { &calls });
+        // The agent's own come first, for their results do.
+        let asked = || calls.iter().chain(&deferred).cloned().collect();
+        said.tool_calls = if shown { reply.calls.clone() } else { asked() };
         if !said.content.is_empty() || !said.tool_calls.is_empty() {
             self.usage.total_messages += u32::from(said.is_visible());
             self.added.push(said);
@@ -293,11 +288,16 @@ impl TurnRun {
         if shown {
             self.answer_goodbye(finishing, silent).await;
         }
-        if reply.broken.is_some() || calls.is_empty() {
+        if reply.broken.is_some() || (calls.is_empty() && deferred.is_empty()) {
             return ControlFlow::Break(reply.broken);
         }
         match self.run_tools(calls).await {
-            Some(cut) => ControlFlow::Break(Some(Broken::Cut(cut))),
+            Some(cut) => {
+                self.added.extend(without_result(&deferred, self.engine.now()));
+                ControlFlow::Break(Some(Broken::Cut(cut)))
+            }
+            // The turn is complete: what it asked its caller to do comes with the next.
+            None if !deferred.is_empty() => ControlFlow::Break(None),
             None if self.finish => ControlFlow::Break(None),
             None => ControlFlow::Continue(()),
         }
@@ -318,22 +318,6 @@ impl TurnRun {
                 self.added.push(NewMessage::text(Role::Assistant, farewell, self.engine.now()));
             }
         }
-    }
-
-    /// Whether a call means goodbye. An agent's own tool of that name is a tool like any other, and so
-    /// is any to an agent that may not finish.
-    fn is_finish(&self, tool: &str) -> bool {
-        let understood = self.finish_tool().understood();
-        self.agent.may_finish && understood.contains(&tool) && !self.has_tool(tool)
-    }
-
-    const fn finish_tool(&self) -> FinishTool {
-        self.session.profile.turns.finish_tool
-    }
-
-    fn has_tool(&self, name: &str) -> bool {
-        self.agent.tools.iter().any(|tool| tool.name == name)
-            || self.extras.tools.iter().any(|tool| tool.definition.name == name)
     }
 
     /// What the agent says when it finishes without words of its own.
@@ -360,74 +344,8 @@ impl TurnRun {
         self.usage.output_tokens += used.completion_tokens;
     }
 
-    /// Runs tools one after the other. Every call gets a result, so that the transcript stays valid
-    /// for replay, even when the turn is cut between them.
-    async fn run_tools(&mut self, calls: Vec<ToolCall>) -> Option<Cut> {
-        let mut cut = None;
-        for call in calls {
-            let result = match cut {
-                Some(_) => CALL_CUT.to_owned(),
-                None => match self.run_tool(&call).await {
-                    Ok(result) => result,
-                    Err(why) => {
-                        cut = Some(why);
-                        CALL_CUT.to_owned()
-                    }
-                },
-            };
-            let mut message = NewMessage::text(Role::Tool, result, self.engine.now());
-            message.tool_call_id = Some(call.id);
-            self.added.push(message);
-        }
-        cut
-    }
-
-    async fn run_tool(&mut self, call: &ToolCall) -> Result<String, Cut> {
-        self.tell(TurnEvent::ToolStarted { name: call.name.clone() }).await?;
-        let spec = self.agent.tools.iter().find(|tool| tool.name == call.name).cloned();
-        let of_client =
-            self.extras.tools.iter().find(|tool| tool.definition.name == call.name).cloned();
-        let result = match (spec, of_client) {
-            (None, Some(tool)) => {
-                let clock = self.engine.clock().clone();
-                let calling = async move { tool.call(call, &clock).await };
-                let reply = self.unless_cut(calling).await?;
-                self.log_call(&call.name, reply.failure.as_deref());
-                reply.text
-            }
-            (Some(spec), _) => {
-                let engine = self.engine.clone();
-                let words = self.words(&spec, call);
-                let calling = async move {
-                    let tools = &engine.inner.parts.tools;
-                    tools.call_with(&spec, &call.arguments, words.as_deref()).await
-                };
-                let reply = self.unless_cut(calling).await?;
-                self.log_call(&call.name, reply.failure.as_deref());
-                reply.text
-            }
-            (None, None) => format!("There is no tool called {}.", call.name),
-        };
-        self.tell(TurnEvent::ToolFinished { name: call.name.clone() }).await?;
-        Ok(result)
-    }
-
-    /// The call in the words of the API that the tool was written through, if it has some and the
-    /// arguments are what it takes.
-    fn words(&self, spec: &ToolSpec, call: &ToolCall) -> Option<String> {
-        let dialect = spec.worded_by.as_ref()?;
-        let invocation = ToolInvocation { session: &self.session, agent: &self.agent, call };
-        self.engine.inner.parts.wording.tool_call(dialect, &invocation)
-    }
-
-    fn log_call(&mut self, tool: &str, failure: Option<&str>) {
-        let call = (self.number, self.activity.len(), tool);
-        let entry = Activity::tool_called(&self.session, call, failure, self.engine.now());
-        self.activity.push(entry);
-    }
-
     /// Waits for something unless the turn is cut first.
-    async fn unless_cut<F: Future>(&mut self, work: F) -> Result<F::Output, Cut> {
+    pub(super) async fn unless_cut<F: Future>(&mut self, work: F) -> Result<F::Output, Cut> {
         let running = self.place.as_ref().map(|place| place.running.clone()).unwrap_or_default();
         tokio::select! {
             biased;
@@ -439,7 +357,7 @@ impl TurnRun {
     }
 
     /// Tells the reader, waiting for a slow one within bounds.
-    async fn tell(&mut self, event: TurnEvent) -> Result<(), Cut> {
+    pub(super) async fn tell(&mut self, event: TurnEvent) -> Result<(), Cut> {
         let (events, clock) = (self.events.clone(), self.engine.clock().clone());
         let stall = self.engine.limits().reader_stall;
         let sending = async move { within(&*clock, stall, events.send(event)).await };

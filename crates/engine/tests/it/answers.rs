@@ -241,7 +241,7 @@ async fn a_stranger_who_names_a_session_touches_nothing() {
         let request = TurnRequest {
             org: other.clone(),
             session: id,
-            message,
+            input: message.into(),
             when_busy,
             extras: TurnExtras::default(),
         };

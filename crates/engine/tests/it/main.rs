@@ -3,14 +3,20 @@
 
 mod analysis;
 mod answers;
+mod deferred_calls;
 mod drain;
 mod expiry;
 mod keyed_turns;
 mod leases;
 mod memory;
 mod races;
+mod races_calls;
+mod races_told;
 mod races_work;
+mod saved_variables;
+mod subscribers;
 mod support;
 mod tools;
 mod turns;
 mod webhooks;
+mod with_reply;

@@ -11,17 +11,24 @@ use crate::{
 
 pub(super) fn run(command: KeysCommand) -> Ask {
     match command {
-        KeysCommand::Create { organization, name, role } => {
-            Ask { organization, ask: Box::new(|client| Box::pin(create(client, name, role))) }
-        }
+        KeysCommand::Create { organization, name, role, project } => Ask {
+            organization,
+            ask: Box::new(|client| Box::pin(create(client, name, role, project))),
+        },
         KeysCommand::Revoke { organization, id } => {
             Ask { organization, ask: Box::new(|client| Box::pin(revoke(client, id))) }
         }
     }
 }
 
-async fn create(client: &Client, name: String, role: String) -> Result<String, ClientError> {
-    let body = json!({ "name": name, "role": role, "kind": "secret" });
+async fn create(
+    client: &Client,
+    name: String,
+    role: String,
+    project: Option<String>,
+) -> Result<String, ClientError> {
+    let kind = if project.is_some() { "project" } else { "secret" };
+    let body = json!({ "name": name, "role": role, "kind": kind, "project": project });
     let key = client.request(Method::POST, "/keys", Some(&body)).await?;
     Ok(format!(
         "{}\n{} is shown this once; keep it where secrets are kept",

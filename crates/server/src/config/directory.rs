@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use epilogue_core::{KeyId, MicroCredits, Timestamp, agent::SecretRef};
 use epilogue_engine::secret;
 use epilogue_storage::{
-    Credential, CredentialKind, KeyHash, Organization, OrganizationConfig, Role,
+    Credential, CredentialKind, KeyHash, Organization, OrganizationConfig,
+    Project as StoredProject, Role,
 };
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::{Config, ConfigError, OrganizationSection, Place, Problem, path::KeyPath};
+use super::{Config, ConfigError, OrganizationSection, Place, Problem, Project, path::KeyPath};
 
 /// What keys of the configuration are called in lists of keys.
 const KEY_NAME: &str = "from the configuration";
@@ -55,8 +56,17 @@ impl OrganizationSection {
             let path = at.key("widget_keys").index(index).key("key");
             (path, &widget.key, CredentialKind::Widget { domains }, Role::Operate)
         });
+        let project_keys = self.projects.iter().enumerate().flat_map(|(index, project)| {
+            let at = at.key("projects").index(index).key("api_keys");
+            let keys = project.api_keys.iter().enumerate();
+            keys.map(move |(index, key)| {
+                let kind = CredentialKind::Project { project: project.id.as_str().into() };
+                (at.index(index), key, kind, Role::Own)
+            })
+        });
         let keys = secret_keys
             .chain(widget_keys)
+            .chain(project_keys)
             .map(|(path, key, kind, role)| {
                 let hash = resolve(&path, key)?;
                 claim(seen, hash, path)?;
@@ -70,11 +80,23 @@ impl OrganizationSection {
                 metered: self.credits.is_some(),
                 grace: MicroCredits::from_credits(self.grace_credits).unwrap_or_default(),
                 open_max: self.open_sessions_max,
+                keep_transcripts: self.keep_transcripts,
             },
             opening_credits: self.credits.and_then(MicroCredits::from_credits),
             agents: self.agents.clone(),
+            projects: self.projects.iter().map(|project| self.project(project, now)).collect(),
             keys,
         })
+    }
+
+    fn project(&self, section: &Project, now: Timestamp) -> StoredProject {
+        StoredProject {
+            org: self.id.clone(),
+            id: section.id.as_str().into(),
+            name: section.name.clone().unwrap_or_else(|| section.id.clone()),
+            agent: section.agent.clone(),
+            created_at: now,
+        }
     }
 
     fn credential(

@@ -12,6 +12,7 @@ mod media;
 mod memory;
 mod organizations;
 mod path;
+mod pathors;
 mod reader;
 mod report;
 mod security;
@@ -46,6 +47,7 @@ pub use self::{
     media::{MediaConfig, SpeechConfig},
     memory::{EmbeddingsConfig, MemoryBackend, MemoryConfig},
     organizations::{KalturaPartner, OrganizationSection, Project, WidgetKey},
+    pathors::PathorsConfig,
     security::{DEFAULT_TOKEN_SECRET, SecurityConfig},
     server::ServerConfig,
     steps::{StepConfig, StepsConfig},
@@ -81,6 +83,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// Text messages.
     pub twilio: TwilioConfig,
+    /// What the Pathors API announces to go.
+    pub pathors: PathorsConfig,
     /// Several nodes.
     pub cluster: ClusterConfig,
     /// Logs.
@@ -137,6 +141,7 @@ impl Config {
         self.media.check(&at("media"), report);
         self.memory.check(&at("memory"), report);
         self.twilio.check(&at("twilio"), report);
+        self.pathors.check(&at("pathors"), report);
         self.telemetry.check(&at("telemetry"), report);
         self.health.check(&at("health"), report);
         organizations::check_models(&self.models, &at("models"), report);

@@ -34,6 +34,9 @@ pub struct OrganizationSection {
     /// How many sessions may be open at a time, in every API together; 0 for any number.
     #[serde(default)]
     pub open_sessions_max: u32,
+    /// Whether transcripts stay where an API would remove them after the end.
+    #[serde(default)]
+    pub keep_transcripts: bool,
     /// Keys for servers, which may do everything.
     #[serde(default)]
     pub api_keys: Vec<SecretRef>,
@@ -71,6 +74,9 @@ pub struct WidgetKey {
 pub struct Project {
     /// Its identity, as it stands in paths.
     pub id: String,
+    /// Its name. Absent: its identity.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Who answers.
     pub agent: AgentId,
     /// Keys that open this project and nothing else.
@@ -151,6 +157,9 @@ impl OrganizationSection {
         for (index, project) in self.projects.iter().enumerate() {
             let at = at.key("projects").index(index);
             report.id(at.key("id"), &project.id);
+            if let Some(name) = &project.name {
+                report.name(at.key("name"), name);
+            }
             check_keys(&at.key("api_keys"), &project.api_keys, report);
             self.check_agent(at.key("agent"), &project.agent, report);
         }

@@ -28,9 +28,6 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     }
     for (index, organization) in config.organizations.iter().enumerate() {
         let at = root.key("organizations").index(index);
-        if !organization.projects.is_empty() {
-            report.fail(at.key("projects"), format!("{NOT_YET}; leave them out"));
-        }
         if !organization.kaltura_partners.is_empty() {
             report.fail(at.key("kaltura_partners"), format!("{NOT_YET}; leave them out"));
         }

@@ -141,10 +141,9 @@ fn the_documented_example_loads_and_says_what_is_not_supported_yet() {
     assert_eq!(organization.projects[0].id, "proj_1");
     let refused = Config::of_layers(&layers, Overrides::default()).expect_err("not all of it");
     let refused = refused.to_string();
-    assert!(refused.contains("organizations[0].projects is not supported"), "{refused}");
     assert!(refused.contains("organizations[0].kaltura_partners is not supported"), "{refused}");
     assert!(refused.contains("organizations[0].agents[1].kind is not supported"), "{refused}");
-    assert_eq!(refused.lines().count(), 3, "{refused}");
+    assert_eq!(refused.lines().count(), 2, "{refused}");
 }
 
 #[test]
@@ -314,6 +313,8 @@ fn rules_between_keys_are_held() {
         ("[twilio.answer]\ntimeout_s = 301".into(), "timeout_s is 301; it must be 1 to 300"),
         ("[steps.notify]\ntimeout_s = 60".into(), "timeout_s is 60; it must be 1 to 59"),
         ("[server]\ncors_origins = ['a.com']".into(), "cors_origins[0] must be \"*\" or"),
+        ("[pathors]\npath_sunset = 'soon'".into(), "path_sunset must be an HTTP date such as"),
+        ("[pathors]\nkey_sunset = '2026-07-11'".into(), "key_sunset must be an HTTP date such as"),
         ("[telemetry]\nlog = 'a=b=c'".into(), "telemetry.log must be a level"),
     ] {
         let complaint = complaint(&text);
@@ -357,6 +358,47 @@ fn the_directory_holds_hashes_and_what_each_key_is_for() {
     let domains = vec!["example.com".to_owned()];
     assert_eq!(widget.kind, CredentialKind::Widget { domains });
     assert!(api.configured && api.is_valid(NOW) && api.created_at == NOW);
+}
+
+#[test]
+fn a_project_has_its_agent_its_name_and_its_own_keys() {
+    let text = format!(
+        "{ORGANIZATION}keep_transcripts = true\n{AGENT}\
+         [[organizations.projects]]\nid = 'p'\nagent = 'a'\napi_keys = ['sk_p', 'buzz_live_p']\n\
+         [[organizations.projects]]\nid = 'q'\nname = 'Queue'\nagent = 'a'"
+    );
+    let directory = load(&text).expect("valid").to_directory(NOW).expect("resolves");
+    assert!(directory[0].organization.keep_transcripts);
+    let projects = directory[0].projects.iter();
+    let told: Vec<_> = projects.map(|p| (p.id.as_str(), &*p.name, p.agent.as_str())).collect();
+    assert_eq!(told, [("p", "p", "a"), ("q", "Queue", "a")]);
+    let kind = CredentialKind::Project { project: "p".into() };
+    assert!(directory[0].keys.iter().all(|key| key.kind == kind && key.role == Role::Own));
+    assert_eq!(directory[0].keys.len(), 2);
+    let same = format!("{text}\napi_keys = ['sk_p']");
+    let error = load(&same).expect("valid").to_directory(NOW).expect_err("the same key");
+    assert!(error.to_string().contains("projects[1].api_keys[0] is the same key as"), "{error}");
+}
+
+#[test]
+fn what_a_project_says_wrong_is_named() {
+    let project = |more: &str| {
+        complaint(&format!("{ORGANIZATION}{AGENT}[[organizations.projects]]\nagent = 'a'\n{more}"))
+    };
+    assert!(project("id = 'a/b'").contains("projects[0].id must have"));
+    assert!(project("id = 'p'\nname = ''").contains("projects[0].name must have 1 to"));
+    assert!(project("id = 'p'\napi_keys = [' ']").contains("api_keys[0] must not be empty"));
+    assert!(project("id = 'p'\nkeys = []").contains("projects[0].keys is not a known key"));
+}
+
+#[test]
+fn an_empty_sunset_announces_nothing() {
+    let config = load("[pathors]\npath_sunset = ''\nkey_sunset = ''").expect("valid");
+    let settings = config.pathors.settings();
+    assert_eq!((settings.path_sunset, settings.key_sunset), (None, None));
+    let defaults = Config::defaults().expect("valid").pathors.settings();
+    assert!(defaults.path_sunset.is_some() && defaults.key_sunset.is_some());
+    assert!(!defaults.refuse_legacy);
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod crash;
 mod faults;
+mod gone;
 mod socket;
 mod support;

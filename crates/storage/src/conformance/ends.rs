@@ -130,7 +130,7 @@ async fn owes_its_plan<S: Storage>(
     session: &Session,
     speaks: bool,
 ) -> Result<()> {
-    let plan = finalization::plan(session, &world.agent);
+    let plan = finalization::plan(session, &world.agent, &[]);
     let owed: Vec<_> = plan
         .into_iter()
         .filter_map(|planned| match planned.need {
@@ -160,6 +160,7 @@ pub async fn an_end_is_in_the_activity_log_with_its_note(backend: &impl Backend)
         cause: EndCause::Asked(EndReason::Operator),
         note: Some("Asked by phone. „Grüße“ \u{1f44b}\n".into()),
         by: Some("key_7".into()),
+        last_words: None,
     };
     let outcome = end(&world, &session, request.clone(), at(60)).await?;
     let ended = outcome.and_then(|outcome| outcome.ended().cloned()).expect("it ended");

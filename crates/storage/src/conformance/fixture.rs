@@ -6,8 +6,8 @@ use std::sync::Arc;
 use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
-    message::{NewMessage, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    message::{NewMessage, Said, ToolCall},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -72,9 +72,11 @@ pub fn organization(id: &str, agent: &Agent) -> OrganizationConfig {
             metered: false,
             grace: MicroCredits::ZERO,
             open_max: 0,
+            keep_transcripts: false,
         },
         opening_credits: None,
         agents: vec![agent.clone()],
+        projects: Vec::new(),
         keys: Vec::new(),
     }
 }
@@ -88,6 +90,7 @@ pub fn profile() -> Profile {
         agent_finish: AgentFinish::EndsSession,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: true,
+        hears: Hears::Everything,
         holds_media: true,
         keeps: Keeps::Transcript,
         searchable: false,
@@ -211,6 +214,7 @@ impl<S: Storage> World<S> {
             id: session_id(n, now),
             dialect: "native".into(),
             dialect_id: format!("s{n}"),
+            project: None,
             agent: self.version.clone(),
             channel: None,
             endpoint: None,
@@ -266,8 +270,7 @@ impl<S: Storage> World<S> {
             session: id,
             node: NodeId::from(NODE),
             lease_until: now + LEASE,
-            message: said("Where is my train?", now),
-            usage: said_usage(),
+            messages: vec![Said { body: said("Where is my train?", now), tokens: 150 }],
             key: None,
             history_max: HISTORY_MAX,
         }
@@ -280,7 +283,9 @@ impl<S: Storage> World<S> {
             session: id,
             number,
             messages: vec![replied("On time.", now)],
+            said: 0,
             usage: replied_usage(),
+            variables: serde_json::Map::new(),
             activity: Vec::new(),
             key: None,
             then_end: None,
@@ -365,7 +370,9 @@ impl<S: Storage> World<S> {
 
     /// Claims the due step of this kind.
     pub async fn claimed(&self, id: StepId, now: Timestamp) -> Result<ClaimedStep> {
-        let lane = self.lane(id.session, id.kind).await?;
+        let steps = self.store.steps_of(&self.org, id.session).await?;
+        let lane = steps.into_iter().map(|(step, _)| step).find(|step| step.id() == id);
+        let lane = lane.unwrap_or_else(|| panic!("the session owes no {id}")).lane;
         let claimed = self.store.claim(self.wish(&lane, now), now).await?;
         let found = claimed.into_iter().find(|claimed| claimed.step.id() == id);
         Ok(found.unwrap_or_else(|| panic!("{id} should be due")))

@@ -106,6 +106,7 @@ pub async fn filters_restrict_together(backend: &impl Backend) -> Result<()> {
     let all = varied(&world).await?;
     let filter = SessionFilter {
         dialect: Some("native".into()),
+        project: None,
         state: Some(StateFilter::Finalizing),
         agent: Some(all[1].agent.id.clone()),
         reason: Some(EndReason::UserEnd),

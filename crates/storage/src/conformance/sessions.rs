@@ -310,6 +310,7 @@ pub async fn a_session_that_owes_nothing_is_final_at_its_end(backend: &impl Back
         cause: EndCause::Asked(EndReason::Operator),
         note: None,
         by: Some("key_1".into()),
+        last_words: None,
     };
     let outcome = world.end(session.id, request, at(5)).await?;
     let Some(EndOutcome::EndedNow(ended)) = outcome else { panic!("it ends: {outcome:?}") };

@@ -238,6 +238,24 @@ macro_rules! conformance_suite {
                 the_end_within_a_turn_says_who_asked_for_it,
                 a_conversation_in_the_clients_keeping_is_told_of_from_its_first_turn_on,
             }
+            open_calls {
+                what_is_said_with_a_reply_is_written_with_it,
+                several_messages_begin_a_turn_together,
+                open_calls_are_answered_by_the_next_turn,
+                what_does_not_go_on_from_the_transcript_is_refused,
+                calls_that_are_passed_over_are_closed_in_order,
+                an_end_closes_the_calls_that_are_open,
+                a_session_without_open_calls_ends_with_nothing_added,
+                a_turn_on_record_says_how_much_was_said_to_the_agent,
+                what_the_agent_saved_comes_with_its_turn,
+                a_turn_and_an_end_leave_no_call_open,
+            }
+            variables {
+                variables_are_laid_over_those_of_a_live_session,
+                variables_are_written_into_live_sessions_alone,
+                a_bag_that_would_become_too_long_stays_as_it_is,
+                variables_that_are_written_at_once_are_all_there,
+            }
             texting {
                 a_carrier_is_kept_found_and_replaced_under_its_name,
                 an_organization_has_as_many_carriers_and_numbers_as_it_may,
@@ -257,6 +275,40 @@ macro_rules! conformance_suite {
                 anothers_carriers_and_messages_cannot_be_touched,
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
+            }
+            gone {
+                nothing_that_was_said_or_given_outlives_the_purge,
+                messages_stay_where_the_profile_keeps_them,
+                a_note_stays_where_the_api_keeps_transcripts,
+                a_dead_receiver_keeps_no_conversation,
+                a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
+            }
+            history {
+                the_history_of_a_project_shows_the_latest_first,
+                the_history_shows_what_the_analysis_made_of_a_session,
+                the_figures_of_a_project_are_those_of_its_sessions,
+            }
+            subscriptions {
+                a_url_is_subscribed_once_in_its_project,
+                a_project_has_as_many_subscriptions_as_it_may_and_no_more,
+                subscribers_are_told_by_steps_of_their_own_from_the_open_on,
+                a_session_is_final_only_when_its_start_is_told,
+                a_subscribers_step_parks_and_is_resumed_alone,
+                steps_of_one_moment_are_listed_once_each,
+                whoever_subscribes_when_a_session_ends_is_told,
+                telling_of_the_start_and_the_end_leave_one_final_session,
+                of_many_subscribers_of_one_url_one_subscribes,
+            }
+            projects {
+                a_name_is_one_live_sessions_in_its_project,
+                a_name_in_a_project_is_free_after_the_end,
+                of_many_opens_of_one_name_in_a_project_one_succeeds,
+                variables_are_written_before_the_end_or_not_at_all,
+                last_words_are_written_with_the_end_they_come_with,
+                the_live_sessions_of_a_project_are_read_in_parts,
+                projects_are_what_the_configuration_says,
+                sessions_of_a_project_that_is_gone_go_on,
+                a_projects_key_is_kept_with_its_project,
             }
             histories {
                 the_store_does_what_the_model_does,
@@ -290,7 +342,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 22] = [
+    const FILES: [&str; 28] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -303,8 +355,13 @@ mod tests {
         include_str!("ledger.rs"),
         include_str!("lists.rs"),
         include_str!("memory.rs"),
+        include_str!("gone.rs"),
         include_str!("histories.rs"),
+        include_str!("history.rs"),
+        include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
+        include_str!("projects.rs"),
+        include_str!("subscriptions.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
         include_str!("sessions.rs"),
@@ -312,6 +369,7 @@ mod tests {
         include_str!("tenants.rs"),
         include_str!("texting.rs"),
         include_str!("turns.rs"),
+        include_str!("variables.rs"),
         include_str!("whole_turns.rs"),
     ];
 

@@ -25,7 +25,7 @@ pub async fn a_turn_begins_with_the_message_in_the_transcript(
     let session = world.opened(1).await?;
     let now = at(10);
     let outcome = world.store.begin_turn(world.begin(session.id, now), now).await?;
-    let BeginTurnOutcome::Begun { session: begun, number, history } = outcome else {
+    let BeginTurnOutcome::Begun { session: begun, number, history, messages } = outcome else {
         panic!("it should begin: {outcome:?}");
     };
     let stored = world.stored(session.id).await?;
@@ -40,7 +40,7 @@ pub async fn a_turn_begins_with_the_message_in_the_transcript(
         ..session.clone()
     };
     assert_eq!(stored, expected);
-    assert_eq!(number, 1);
+    assert_eq!((number, messages), (1, world.begin(session.id, now).messages));
     assert_eq!(history, world.store.messages(&world.org, session.id, 0, 10).await?);
     assert_eq!((history[0].seq, history[0].turn), (0, 1));
     assert_eq!(history[0].body, said("Where is my train?", now));

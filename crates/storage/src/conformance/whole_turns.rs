@@ -58,6 +58,7 @@ fn finish<S: Storage>(
     messages.push(replied("On time.", at(n)));
     FinishTurnRequest {
         messages,
+        said: 1,
         usage: said_usage().plus(replied_usage()),
         key: Some(key.into()),
         ..world.finish(session.id, number, at(n))
@@ -84,7 +85,7 @@ pub async fn a_whole_turn_is_written_when_it_is_finished(backend: &impl Backend)
     let world = World::new(backend).await?;
     let session = opened(&world, 1).await?;
     let outcome = world.store.begin_turn(world.begin(session.id, at(10)), at(10)).await?;
-    let BeginTurnOutcome::Begun { session: begun, number, history } = outcome else { panic!() };
+    let BeginTurnOutcome::Begun { session: begun, number, history, .. } = outcome else { panic!() };
     assert_eq!((number, history.len(), begun.messages), (1, 0, 0));
     assert_eq!(begun.last_activity, at(10), "the message counts as activity");
     assert_eq!(begun.usage, Usage::default());
@@ -134,6 +135,7 @@ pub async fn a_turn_is_found_by_its_key_with_the_same_messages(
         let expected = BeginTurnOutcome::OnRecord {
             session: Box::new(before.clone()),
             messages: part.to_vec(),
+            said: 1,
         };
         assert_eq!(found, expected);
     }
@@ -151,7 +153,9 @@ pub async fn a_key_is_found_after_the_end_and_before_it_is_looked_at(
     taken(&world, &session, "k1", None, 10).await?;
     let ended = world.ended(session.id, at(11)).await?;
     let known = world.store.begin_turn(begin(&world, &session, "k1", 12), at(12)).await?;
-    let BeginTurnOutcome::OnRecord { session: now, messages } = known else { panic!("{known:?}") };
+    let BeginTurnOutcome::OnRecord { session: now, messages, .. } = known else {
+        panic!("{known:?}")
+    };
     assert_eq!((now.ended(), messages.len()), (Some(&ended), 4));
     let new = world.store.begin_turn(begin(&world, &session, "k2", 12), at(12)).await?;
     assert_eq!(new, BeginTurnOutcome::Over(ended));

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Agent, AgentId, KeyId, MicroCredits, OrgId, Timestamp, event::Activity, ledger::Transaction,
-    session::AgentVersion,
+    Agent, AgentId, KeyId, MicroCredits, OrgId, ProjectId, Timestamp, event::Activity,
+    ledger::Transaction, session::AgentVersion,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, activity, agents::Agents, ledger, row};
-use crate::{Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Result, Role};
+use super::{SqliteStorage, activity, agents::Agents, ledger, project, project_agent, row};
+use crate::{
+    Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project, Result, Role,
+};
 
 /// The ids of all organizations: where every search for work begins.
 pub(super) fn org_ids(db: &Connection) -> Result<Vec<OrgId>> {
@@ -20,11 +22,11 @@ pub(super) fn org_ids(db: &Connection) -> Result<Vec<OrgId>> {
 fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result<()> {
     let organization = &config.organization;
     db.prepare_cached(
-        "INSERT INTO organizations (org_id, name, metered, grace, open_max)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO organizations (org_id, name, metered, grace, open_max, keep_transcripts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET
             name = excluded.name, metered = excluded.metered, grace = excluded.grace,
-            open_max = excluded.open_max",
+            open_max = excluded.open_max, keep_transcripts = excluded.keep_transcripts",
     )?
     .execute(params![
         organization.id.as_str(),
@@ -32,13 +34,16 @@ fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result
         organization.metered,
         organization.grace.0,
         organization.open_max,
+        organization.keep_transcripts,
     ])?;
     if let Some(credits) = config.opening_credits {
         ledger::post(db, &organization.id, &Transaction::grant("opening", credits), now)?;
     }
     for agent in &config.agents {
-        put_agent(db, &organization.id, agent, now)?;
+        put_agent(db, &organization.id, (agent, true), now)?;
     }
+    project::apply(db, &organization.id, &config.projects, now)?;
+    project_agent::follow(db, &organization.id, &config.projects, now)?;
     apply_keys(db, config, now)
 }
 
@@ -61,7 +66,13 @@ fn apply_keys(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> R
     Ok(())
 }
 
-fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Result<AgentVersion> {
+/// Writes an agent, listed or not: a new version if anything changed.
+pub(super) fn put_agent(
+    db: &Connection,
+    org: &OrgId,
+    (agent, listed): (&Agent, bool),
+    now: Timestamp,
+) -> Result<AgentVersion> {
     if let Some((version, known)) = latest_agent(db, org, &agent.id)?
         && known == *agent
     {
@@ -70,8 +81,8 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
     // An agent that was deleted has versions too, and its sessions go by them.
     let next = Agents::latest(db, org, &agent.id)?.map_or(1, |latest| latest.version + 1);
     db.prepare_cached(
-        "INSERT INTO agents (org_id, agent_id, version, config, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO agents (org_id, agent_id, version, config, created_at, listed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         org.as_str(),
@@ -79,11 +90,13 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
         next,
         row::to_json(agent)?,
         now.as_millis(),
+        listed,
     ])?;
     Ok(AgentVersion { id: agent.id.clone(), version: next })
 }
 
-fn latest_agent(
+/// An agent's latest version, unless it is deleted.
+pub(super) fn latest_agent(
     db: &Connection,
     org: &OrgId,
     id: &AgentId,
@@ -112,7 +125,7 @@ fn agents(db: &Connection, org: &OrgId) -> Result<Vec<(AgentVersion, Agent)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const ORGANIZATION: &str = "org_id, name, metered, grace, open_max";
+const ORGANIZATION: &str = "org_id, name, metered, grace, open_max, keep_transcripts";
 
 fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -121,6 +134,7 @@ fn organization(row: &Row<'_>) -> rusqlite::Result<Organization> {
         metered: row.get(2)?,
         grace: MicroCredits(row.get(3)?),
         open_max: row.get(4)?,
+        keep_transcripts: row.get(5)?,
     })
 }
 
@@ -225,6 +239,14 @@ impl DirectoryStore for SqliteStorage {
         self.readers.look(look).await
     }
 
+    async fn project(&self, org: &OrgId, id: &ProjectId) -> Result<Option<Project>> {
+        self.readers.look(|db| project::find(db, org, id)).await
+    }
+
+    async fn projects(&self, org: &OrgId) -> Result<Vec<Project>> {
+        self.readers.look(|db| project::all(db, org)).await
+    }
+
     async fn agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<(AgentVersion, Agent)>> {
         self.readers.look(|db| latest_agent(db, org, id)).await
     }
@@ -243,7 +265,7 @@ impl DirectoryStore for SqliteStorage {
 
     async fn put_agent(&self, org: &OrgId, agent: Agent, now: Timestamp) -> Result<AgentVersion> {
         let org = org.clone();
-        self.writer.decide(move |db| put_agent(db.connection, &org, &agent, now)).await
+        self.writer.decide(move |db| put_agent(db.connection, &org, (&agent, true), now)).await
     }
 
     async fn credential(&self, hash: &KeyHash) -> Result<Option<Credential>> {

@@ -2,7 +2,7 @@
 
 use epilogue_core::{
     Connection, EndReason, EndpointKey, Message, MicroCredits, Person, Role, Session, SessionId,
-    SessionState, Span, Timestamp, Usage,
+    SessionState, Span, SubscriptionId, Timestamp, Usage,
     message::NewMessage,
     reason::{Deadline, DeadlineKind},
     session::{AgentVersion, Ended, TurnInFlight},
@@ -18,7 +18,7 @@ macro_rules! session_columns {
          input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages, \
          turns, state, turn_number, turn_node, turn_until, ended_at, reason, deadline_kind, \
          deadline_at, cost, finalized_at, channel, endpoint, connection_id, connection_holder, \
-         connection_node, connection_grace, connection_lost_at"
+         connection_node, connection_grace, connection_lost_at, project"
     };
 }
 pub(super) const SESSION: &str = session_columns!();
@@ -62,6 +62,11 @@ pub(super) fn text<T: for<'a> From<&'a str>>(row: &Row<'_>, column: usize) -> Re
     Ok(T::from(row.get_ref(column)?.as_str()?))
 }
 
+/// A column of text that becomes an id, and may be absent.
+pub(super) fn text_opt<T: for<'a> From<&'a str>>(row: &Row<'_>, column: usize) -> Read<Option<T>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(T::from))
+}
+
 /// A column of a time.
 pub(super) fn time(row: &Row<'_>, column: usize) -> Read<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
@@ -76,6 +81,22 @@ pub(super) fn time_opt(row: &Row<'_>, column: usize) -> Read<Option<Timestamp>> 
 pub(super) fn session_id(row: &Row<'_>, column: usize) -> Read<SessionId> {
     let bytes = row.get_ref(column)?.as_blob()?;
     uuid::Uuid::from_slice(bytes).map(SessionId).map_err(|error| unreadable(column, error))
+}
+
+/// Whom a step tells, as it is stored: nobody in particular is an empty value.
+pub(super) fn target_bytes(target: Option<&SubscriptionId>) -> &[u8] {
+    target.map_or(&[], |target| target.0.as_bytes().as_slice())
+}
+
+/// A column of whom a step tells.
+pub(super) fn target(row: &Row<'_>, column: usize) -> Read<Option<SubscriptionId>> {
+    match row.get_ref(column)?.as_blob()? {
+        [] => Ok(None),
+        bytes => match uuid::Uuid::from_slice(bytes) {
+            Ok(id) => Ok(Some(SubscriptionId(id))),
+            Err(error) => Err(unreadable(column, error)),
+        },
+    }
 }
 
 /// A column of a session's id that may be absent.
@@ -93,6 +114,7 @@ pub(super) fn session(row: &Row<'_>) -> Read<Session> {
         id: session_id(row, 1)?,
         dialect: text(row, 2)?,
         dialect_id: row.get(3)?,
+        project: text_opt(row, 39)?,
         agent: AgentVersion { id: text(row, 4)?, version: row.get(5)? },
         channel: row.get(32)?,
         endpoint: row.get::<_, Option<String>>(33)?.map(EndpointKey::stored),

@@ -3,23 +3,26 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, Session, SessionId,
-    SessionState, StepState, Timestamp,
+    Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
+    Session, SessionId, SessionState, Timestamp,
     event::Activity,
-    finalization::{self, Closing},
+    finalization::{self, Closing, Surroundings},
     ledger::{self, Account},
-    message::NewMessage,
+    message::{NewMessage, ToolCall},
+    open_calls,
     reason::Deadline,
     session::{EndVerdict, Ended},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, writer::Db,
+    SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, session_live,
+    step, subscription, variables, writer::Db,
 };
 use crate::{
-    Admission, DueSession, EndReceipt, OpenOutcome, OpenRequest, Page, PageRequest, RecentFilter,
-    RecentSessions, Result, SessionCensus, SessionFilter, SessionName, SessionStore,
+    Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
+    Page, PageRequest, RecentFilter, RecentSessions, Result, SessionCensus, SessionFilter,
+    SessionName, SessionStore, WriteVariables, WriteVariablesOutcome,
 };
 
 /// Reads one session of one organization.
@@ -88,6 +91,7 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }
+    owe_opening(db, session, now)?;
     Ok(OpenOutcome::Opened)
 }
 
@@ -136,9 +140,9 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
                  context, opened_at, last_activity, last_seen, user_messages, total_messages,
                  input_tokens, output_tokens, prompt_tokens, model_calls, estimated, held, messages,
                  turns, state, due_at, channel, endpoint, connection_id, connection_holder,
-                 connection_node, connection_grace)
+                 connection_node, connection_grace, project)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28)
+                     ?19, ?20, ?21, 0, 'active', ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -170,6 +174,7 @@ fn insert(db: &Connection, session: &Session, messages: u32) -> Result<bool> {
             session.connection.as_ref().map(|connection| &connection.holder),
             session.connection.as_ref().map(|connection| connection.node.as_str()),
             session.connection.as_ref().map(|connection| connection.grace.as_millis()),
+            session.project.as_ref().map(ProjectId::as_str),
         ])?;
     Ok(added > 0)
 }
@@ -189,6 +194,9 @@ fn end(
             EndOutcome::StillActive { due_at }
         }
         EndVerdict::End { reason, deadline } => {
+            if deadline.is_none() {
+                session_live::say_last(db.connection, &mut session, request, now)?;
+            }
             let ended = close(db, &mut session, (reason, deadline), request, now)?;
             let asked = matches!(request.cause, epilogue_core::EndCause::Asked(_));
             if asked && deadline.is_some() {
@@ -225,16 +233,18 @@ pub(super) fn close(
 ) -> Result<Ended> {
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
-    let closing = finalization::close(session, &agent, why, request, now);
+    let around = surroundings(db.connection, session)?;
     let db = db.connection;
+    close_calls(db, session, now)?;
+    let closing = finalization::close(session, (&agent, &around), why, request, now);
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
-    owe(db, session, &closing)?;
+    step::owe(db, session, &closing.steps, now)?;
     if let Some(entry) = &closing.activity {
         activity::record(db, &session.org, entry)?;
     }
     let ended = closing.ended;
-    session.state = if closing.steps.is_empty() {
+    session.state = if closing.settled {
         SessionState::Final { ended: ended.clone(), finalized_at: now }
     } else {
         SessionState::Finalizing(ended.clone())
@@ -242,15 +252,65 @@ pub(super) fn close(
     Ok(ended)
 }
 
+/// Says of the calls that are open that nobody will answer them any more, so that the transcript
+/// stays valid for replay.
+pub(super) fn close_calls(db: &Connection, session: &mut Session, now: Timestamp) -> Result<()> {
+    let closed = open_calls::without_result(&open_calls(db, session)?, now);
+    append(db, session, (session.turns, session.messages), &closed)?;
+    session.messages += u32::try_from(closed.len()).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// The calls at the end of a transcript that have no result. Looks no further back than to the
+/// message that made them, and not at all where a session can have none.
+pub(super) fn open_calls(db: &Connection, session: &Session) -> Result<Vec<ToolCall>> {
+    if !session.profile.turns.defers_calls {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {} FROM messages WHERE org_id = ?1 AND session_id = ?2 ORDER BY seq DESC",
+        row::MESSAGE
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let values = params![session.org.as_str(), session.id.0.as_bytes().as_slice()];
+    let mut latest = Vec::new();
+    for message in statement.query_map(values, row::message)? {
+        latest.push(message?.body);
+        if latest.last().is_some_and(|message| message.role != Role::Tool) {
+            break;
+        }
+    }
+    latest.reverse();
+    Ok(open_calls::open_calls(&latest).into_iter().cloned().collect())
+}
+
+/// What an end finds of its session's project. One without a project finds nothing, and looks for
+/// nothing.
+fn surroundings(db: &Connection, session: &Session) -> Result<Surroundings> {
+    let Some(project) = &session.project else { return Ok(Surroundings::default()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    let begun = step::of_session(db, &session.org, session.id)?;
+    let begun = begun.into_iter().map(|step| (step.kind, step.state)).collect();
+    Ok(Surroundings { subscribers, begun })
+}
+
+/// Writes the steps that an open owes, which tell subscribers of the project.
+fn owe_opening(db: &Connection, session: &Session, now: Timestamp) -> Result<()> {
+    let Some(project) = &session.project else { return Ok(()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    step::owe(db, session, &finalization::opening(&subscribers, now), now)
+}
+
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
     let ended = &closing.ended;
     // A session that owes nothing is final at once.
-    let finalized_at = closing.steps.is_empty().then_some(ended.at.as_millis());
+    let finalized_at = closing.settled.then_some(ended.at.as_millis());
     db.prepare_cached(
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
             ended_at = ?3, reason = ?4, deadline_kind = ?5, deadline_at = ?6, cost = ?7,
-            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL
+            finalized_at = ?8, agent_version = ?9, due_at = NULL, turn_number = NULL, turn_node = NULL, turn_until = NULL,
+            messages = ?10
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -263,31 +323,8 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         ended.cost.0,
         finalized_at,
         session.agent.version,
+        session.messages,
     ])?;
-    Ok(())
-}
-
-fn owe(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO steps
-            (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
-    )?;
-    for (kind, lane, state) in &closing.steps {
-        let due_at = match state {
-            StepState::Owed { due_at } => Some(due_at.as_millis()),
-            _ => None,
-        };
-        statement.execute(params![
-            session.org.as_str(),
-            session.id.0.as_bytes().as_slice(),
-            kind.as_str(),
-            lane,
-            state.as_str(),
-            due_at,
-            closing.ended.at.as_millis(),
-        ])?;
-    }
     Ok(())
 }
 
@@ -390,7 +427,7 @@ fn transcript(db: &Connection, org: &OrgId, id: SessionId, part: &Slice) -> Resu
     let sql = if part.visible_only {
         format!(
             "SELECT {} FROM messages
-             WHERE org_id = ?1 AND session_id = ?2 AND role <> 'tool' AND content <> ''
+             WHERE org_id = ?1 AND session_id = ?2 AND role IN ('user', 'assistant') AND content <> ''
              ORDER BY seq LIMIT ?4 OFFSET ?3",
             row::MESSAGE
         )
@@ -488,6 +525,28 @@ impl SessionStore for SqliteStorage {
     async fn keep_alive(&self, org: &OrgId, id: SessionId, now: Timestamp) -> Result<Option<bool>> {
         let org = org.clone();
         self.writer.decide(move |db| keep_alive(db, &org, id, now)).await
+    }
+
+    async fn write_variables(
+        &self,
+        request: WriteVariables,
+        now: Timestamp,
+    ) -> Result<WriteVariablesOutcome> {
+        self.writer.decide(move |db| variables::write(db.connection, &request, now)).await
+    }
+
+    async fn live_conversations(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        after: Option<&str>,
+        bounds: LiveBounds,
+    ) -> Result<LiveConversations> {
+        let (org, project, after) = (org.clone(), project.clone(), after.map(str::to_owned));
+        let read = move |db: &Connection| {
+            session_live::of_project(db, &org, &project, after.as_deref(), bounds)
+        };
+        self.searchers.search(read).await
     }
 
     async fn end(

@@ -1,6 +1,6 @@
 //! Finding and listing sessions in SQLite.
 
-use epilogue_core::{OrgId, Session, SessionId, Timestamp};
+use epilogue_core::{OrgId, ProjectId, Session, SessionId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
@@ -16,7 +16,8 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
         SessionName::Id(id) => super::session::read(db, org, *id),
         SessionName::Dialect(dialect, name) => {
             let sql = format!(
-                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2 AND dialect = ?3",
+                "SELECT {} FROM sessions
+                 WHERE org_id = ?1 AND dialect_id = ?2 AND dialect = ?3 AND project IS NULL",
                 row::SESSION
             );
             let values = params![org.as_str(), name, dialect.as_str()];
@@ -25,25 +26,73 @@ pub(super) fn find(db: &Connection, org: &OrgId, name: &SessionName) -> Result<O
         SessionName::Endpoint(dialect, channel, endpoint) => {
             super::session::live_at(db, org, (dialect, channel, endpoint))
         }
+        SessionName::LiveInProject(project, name) => live_called(db, org, (project, name)),
+        SessionName::LatestInProject(project, name) => {
+            // Of two that were opened in one millisecond, the ids do not say which came later.
+            if let Some(live) = live_called(db, org, (project, name))? {
+                return Ok(Some(live));
+            }
+            let sql = format!(
+                "SELECT {} FROM sessions INDEXED BY sessions_named_in_project
+                 WHERE org_id = ?1 AND dialect_id = ?2 AND project = ?3 AND project IS NOT NULL
+                 ORDER BY session_id DESC LIMIT 1",
+                row::SESSION
+            );
+            let values = params![org.as_str(), name, project.as_str()];
+            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+        }
         SessionName::Any(name) => {
             if let Ok(id) = name.parse::<SessionId>()
                 && let Some(session) = super::session::read(db, org, id)?
             {
                 return Ok(Some(session));
             }
-            let sql = format!(
-                "SELECT {} FROM sessions WHERE org_id = ?1 AND dialect_id = ?2
-                 ORDER BY session_id DESC LIMIT 1",
-                row::SESSION
-            );
-            let values = params![org.as_str(), name];
-            Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+            Ok(latest_called(db, org, name)?
+                .map(|id| super::session::read(db, org, id))
+                .transpose()?
+                .flatten())
         }
     }
 }
 
+/// The live session of a name in a project.
+fn live_called(
+    db: &Connection,
+    org: &OrgId,
+    (project, name): (&ProjectId, &str),
+) -> Result<Option<Session>> {
+    let sql = format!(
+        "SELECT {} FROM sessions
+         WHERE org_id = ?1 AND project = ?2 AND dialect_id = ?3
+            AND state = 'active' AND project IS NOT NULL",
+        row::SESSION
+    );
+    let values = params![org.as_str(), project.as_str(), name];
+    Ok(db.prepare_cached(&sql)?.query_row(values, row::session).optional()?)
+}
+
+/// The latest session of a name, in whatever dialect or project. Names of projects and the others stand
+/// in indexes of their own, so that each is asked.
+fn latest_called(db: &Connection, org: &OrgId, name: &str) -> Result<Option<SessionId>> {
+    let latest = |sql: &str| {
+        let found = db
+            .prepare_cached(sql)?
+            .query_row(params![org.as_str(), name], |row| row::session_id_opt(row, 0))?;
+        Ok::<_, crate::Error>(found)
+    };
+    let plain = latest(
+        "SELECT max(session_id) FROM sessions INDEXED BY sessions_by_name
+         WHERE org_id = ?1 AND dialect_id = ?2 AND project IS NULL",
+    )?;
+    let in_project = latest(
+        "SELECT max(session_id) FROM sessions INDEXED BY sessions_named_in_project
+         WHERE org_id = ?1 AND dialect_id = ?2 AND project IS NOT NULL",
+    )?;
+    Ok(plain.max(in_project))
+}
+
 /// The smallest session id of a point in time: ids are ordered by the time of opening.
-fn first_id_at(at: Timestamp) -> Vec<u8> {
+pub(super) fn first_id_at(at: Timestamp) -> Vec<u8> {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
     let smallest = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
     smallest.as_bytes().to_vec()
@@ -66,6 +115,10 @@ pub(super) fn list(
     }
     if let Some(dialect) = &filter.dialect {
         wanted.and("dialect =", dialect.to_string());
+    }
+    if let Some(project) = &filter.project {
+        wanted.sql.push_str(" AND project IS NOT NULL");
+        wanted.and("project =", project.to_string());
     }
     if let Some(agent) = &filter.agent {
         wanted.and("agent_id =", agent.to_string());
@@ -183,6 +236,29 @@ mod tests {
             wanted.values.extend([1.into(), 1.into()]);
             let paged = plan(&db, &page, &wanted.values);
             assert!(paged.contains("SEARCH") && !paged.contains("B-TREE"), "{paged}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_by_an_index_whether_or_not_there_is_a_project() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = connection::writing(&folder.path().join("x.db")).expect("opens");
+        connection::migrate(&mut db).expect("migrated");
+        let of_org = "SELECT session_id FROM sessions WHERE org_id = ?1";
+        for (rest, index) in [
+            ("dialect_id = ?2 AND dialect = ?3 AND project IS NULL", "sessions_by_name"),
+            (
+                "project = ?2 AND dialect_id = ?3 AND state = 'active' AND project IS NOT NULL",
+                "sessions_live_in_project",
+            ),
+            (
+                "project IS NOT NULL AND project = ?2 AND session_id < ?3 ORDER BY session_id DESC",
+                "sessions_of_project",
+            ),
+        ] {
+            let values = ["o", "a", "b"].map(|value| value.to_owned().into());
+            let plan = plan(&db, &format!("{of_org} AND {rest}"), &values);
+            assert!(plan.contains(index) && !plan.contains("B-TREE"), "{plan}");
         }
     }
 

@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use epilogue_core::{
     EndRequest, Message, NodeId, Session, SessionState, Timestamp, Usage,
     event::Activity,
+    message::usage_of,
+    open_calls,
     profile::Writes,
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
+    variables::{BagTooLong, Nulls, merged},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, activity, session, writer::Db};
+use super::{SqliteStorage, activity, session, variables, writer::Db};
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, Result, TurnStore,
 };
@@ -20,14 +23,19 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
         return Ok(BeginTurnOutcome::NoSession);
     };
     // Before anything else: what was answered once is answered again, even by a session that is over.
-    if let Some(messages) = on_record(db, &session, request.key.as_deref())? {
-        return Ok(BeginTurnOutcome::OnRecord { session: Box::new(session), messages });
+    if let Some((messages, said)) = on_record(db, &session, request.key.as_deref())? {
+        return Ok(BeginTurnOutcome::OnRecord { session: Box::new(session), messages, said });
     }
     let number = match session.may_begin_turn(now) {
         BeginVerdict::Begin(number) => number,
         BeginVerdict::Busy(turn) => return Ok(BeginTurnOutcome::Busy(turn)),
         BeginVerdict::Lapsed(deadline) => return Ok(BeginTurnOutcome::Lapsed(deadline)),
         BeginVerdict::Over(ended) => return Ok(BeginTurnOutcome::Over(ended)),
+    };
+    let open = session::open_calls(db, &session)?;
+    let messages = match open_calls::fit(&open, request.messages.clone(), now) {
+        Ok(messages) => messages,
+        Err(misfit) => return Ok(BeginTurnOutcome::Misfit(misfit)),
     };
     if !agents.follow_to_turn(db, &mut session)? {
         return Ok(BeginTurnOutcome::NoAgent);
@@ -42,42 +50,44 @@ fn begin(db: &Db<'_>, request: &BeginTurnRequest, now: Timestamp) -> Result<Begi
     };
     match session.profile.turns.writes {
         Writes::AsItGoes => {
-            let place = (number, session.messages);
-            session::append(db, &session, place, std::slice::from_ref(&request.message))?;
-            count(&mut session, 1, request.usage, now);
+            let bodies: Vec<_> = messages.iter().map(|said| said.body.clone()).collect();
+            session::append(db, &session, (number, session.messages), &bodies)?;
+            count(&mut session, bodies.len(), usage_of(&messages), now);
         }
-        Writes::WholeTurns => count(&mut session, 0, Usage::default(), now),
+        Writes::WholeTurns | Writes::WithReply => count(&mut session, 0, Usage::default(), now),
     }
     write(db, &session)?;
     let history = session::last_messages(db, &session, request.history_max)?;
-    Ok(BeginTurnOutcome::Begun { session: Box::new(session), number, history })
+    Ok(BeginTurnOutcome::Begun { session: Box::new(session), number, history, messages })
 }
 
-/// What the turn with this key added to the transcript. `None`: there is no such turn on record.
+/// What the turn with this key added to the transcript, and how much of that was said to the agent.
+/// `None`: there is no such turn on record.
 fn on_record(
     db: &Connection,
     session: &Session,
     key: Option<&str>,
-) -> Result<Option<Vec<Message>>> {
+) -> Result<Option<(Vec<Message>, u32)>> {
     let Some(key) = key else { return Ok(None) };
-    let place: Option<(u32, u32)> = db
+    let place: Option<(u32, u32, u32)> = db
         .prepare_cached(
-            "SELECT from_seq, messages FROM turn_keys
+            "SELECT from_seq, messages, said FROM turn_keys
              WHERE org_id = ?1 AND session_id = ?2 AND key = ?3",
         )?
         .query_row(params![session.org.as_str(), session.id.0.as_bytes().as_slice(), key], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    place.map(|place| session::messages_from(db, session, place)).transpose()
+    let Some((from, count, said)) = place else { return Ok(None) };
+    Ok(Some((session::messages_from(db, session, (from, count))?, said)))
 }
 
 /// Puts a turn on record under its key, in the commit of its result.
 fn put_on_record(db: &Connection, session: &Session, request: &FinishTurnRequest) -> Result<()> {
     let Some(key) = &request.key else { return Ok(()) };
     db.prepare_cached(
-        "INSERT INTO turn_keys (org_id, session_id, key, turn, from_seq, messages)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO turn_keys (org_id, session_id, key, turn, from_seq, messages, said)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         session.org.as_str(),
@@ -86,6 +96,7 @@ fn put_on_record(db: &Connection, session: &Session, request: &FinishTurnRequest
         request.number,
         session.messages,
         request.messages.len(),
+        request.said,
     ])?;
     Ok(())
 }
@@ -110,6 +121,7 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     let was = session.came_about();
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
+    save(db, &mut session, request)?;
     if session.profile.searchable && !was && session.came_about() {
         activity::record(db, &request.org, &Activity::session_opened(&session))?;
     }
@@ -123,6 +135,19 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
         _ => bring_forward(db, &session)?,
     }
     Ok(FinishTurnOutcome::Recorded(Box::new(session)))
+}
+
+/// Lays what the agent saved over the session's bag, in the commit of its turn.
+fn save(db: &Connection, session: &mut Session, request: &FinishTurnRequest) -> Result<()> {
+    if request.variables.is_empty() {
+        return Ok(());
+    }
+    match merged(&session.context.bag, &request.variables, Nulls::Kept) {
+        Ok(bag) => session.context.bag = bag,
+        // The client has filled it meanwhile. What was said counts all the same.
+        Err(BagTooLong) => return Ok(()),
+    }
+    variables::write_context(db, session)
 }
 
 /// While a turn ran, the deadline index may have been put off to the end of its lease. It must

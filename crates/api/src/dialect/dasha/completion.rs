@@ -307,7 +307,7 @@ async fn turn(
     let request = TurnRequest {
         org: caller.org.clone(),
         session: session.id,
-        message,
+        input: message.into(),
         when_busy: WhenBusy::Wait,
         extras,
     };

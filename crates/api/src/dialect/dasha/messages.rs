@@ -71,7 +71,8 @@ pub(super) async fn submit(
     let (message, extras) = check(body?.0)?;
     let session = chat(&api, &caller.org, id).await?;
     let (org, session) = (caller.org, session.id);
-    let request = TurnRequest { org, session, message, when_busy: WhenBusy::Wait, extras };
+    let input = message.into();
+    let request = TurnRequest { org, session, input, when_busy: WhenBusy::Wait, extras };
     let record = api.engine().whole_turn(request).await.map_err(refused)?;
     Ok(Json(Turn::of(&record)))
 }
@@ -102,6 +103,7 @@ pub(super) fn refused(error: WholeTurnError) -> Problem {
                 let detail = "Too many messages wait for this session.";
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(RETRY_AFTER)
             }
+            TurnError::Misfit(misfit) => Problem::field("content", misfit.to_string()),
             TurnError::Engine(error) => error.into(),
         },
         WholeTurnError::Failed(failure) => {

@@ -148,6 +148,7 @@ pub(super) fn request(org: &OrgId, id: SessionId, draft: Draft) -> OpenSession {
         metadata: draft.metadata,
         variables: BTreeMap::new(),
         origin: Origin {
+            project: None,
             reserved: reserved(draft.channel.as_deref().unwrap_or(WEB), &address),
             channel: draft.channel,
             address,

@@ -34,7 +34,7 @@ async fn answer(
     let request = TurnRequest {
         org: holder.claims.organization_id.clone(),
         session: holder.claims.sid,
-        message,
+        input: message.into(),
         when_busy: WhenBusy::Wait,
         extras: TurnExtras::default(),
     };
@@ -43,7 +43,11 @@ async fn answer(
     match taken {
         Ok(turn) => Ok(stream::of(turn, api.engine().clock().clone())),
         Err(
-            TurnError::NoSession | TurnError::Over(_) | TurnError::Lapsed(_) | TurnError::NoAgent,
+            TurnError::NoSession
+            | TurnError::Over(_)
+            | TurnError::Lapsed(_)
+            | TurnError::NoAgent
+            | TurnError::Misfit(_),
         ) => Err(Error::NoSession),
         Err(TurnError::Busy | TurnError::Overrun) => Err(Error::Busy),
         Err(TurnError::Engine(error)) => Err(error.into()),

@@ -6,7 +6,7 @@ use axum::{Json, body::Body, extract::State, response::Response};
 use epilogue_core::{
     Agent, AgentId, Profile, SessionId, Span, Timestamp,
     agent::{AgentKind, ModelProvider},
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
 };
 use epilogue_engine::{
     records::{CredentialKind, Role},
@@ -53,7 +53,9 @@ pub(super) async fn open(
 /// Whom the request acts for, and whether they may open sessions from where they are.
 async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Error> {
     let caller = if let Some(key) = credential(headers, &cors::API_KEY) {
-        key_holder(api, key).await?.ok_or(Error::BadKey)?
+        let caller = key_holder(api, key).await?;
+        let is_of_project = |caller: &Caller| matches!(caller.kind, CredentialKind::Project { .. });
+        caller.filter(|caller| !is_of_project(caller)).ok_or(Error::BadKey)?
     } else if let Some(token) = credential(headers, &cors::STUDIO_TOKEN) {
         // Whoever signs in here does so with a secret key of the organization.
         let caller = key_holder(api, token).await?;
@@ -150,6 +152,7 @@ const fn profile() -> Profile {
         agent_finish: AgentFinish::TellsClient,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: false,
+        hears: Hears::Everything,
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: false,

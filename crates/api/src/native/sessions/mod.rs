@@ -78,6 +78,7 @@ impl SessionQuery {
     fn filter(&self) -> Result<SessionFilter, Problem> {
         Ok(SessionFilter {
             dialect: self.dialect.as_deref().map(dialect).transpose()?,
+            project: None,
             state: self.state.map(|state| match state {
                 StateWord::Active => StateFilter::Active,
                 StateWord::Finalizing => StateFilter::Finalizing,
@@ -163,7 +164,7 @@ async fn show_session(
     let analyses = engine.analyses_of(&acting.org, session.id).await?;
     Ok(Json(SessionDetail {
         session: SessionView::of(&session, engine.now()),
-        steps: plan.iter().map(|planned| PlannedStep::of(planned, &steps)).collect(),
+        steps: PlannedStep::all(&plan, &steps),
         analysis: analyses.iter().map(AnalysisView::of).collect(),
     }))
 }

@@ -168,7 +168,7 @@ pub(super) async fn take_turn(
     let request = TurnRequest {
         org: acting.org.clone(),
         session: session.id,
-        message: body.message,
+        input: body.message.into(),
         when_busy: match body.when_busy {
             WhenBusyWord::Wait => WhenBusy::Wait,
             WhenBusyWord::Reject => WhenBusy::Reject,
@@ -207,6 +207,7 @@ fn problem(error: TurnError) -> Problem {
             Kind::WrongState,
             "The session's agent is gone, or is no longer one that writes.",
         ),
+        TurnError::Misfit(misfit) => Problem::field("message", misfit.to_string()),
         TurnError::Engine(error) => error.into(),
     }
 }

@@ -58,7 +58,9 @@ fn messages(request: &ModelRequest) -> impl Iterator<Item = Value> {
 fn message(message: &Message) -> Value {
     let body = &message.body;
     match body.role {
-        Role::User => json!({ "role": "user", "content": body.content }),
+        Role::User | Role::System => {
+            json!({ "role": body.role.as_str(), "content": body.content })
+        }
         Role::Tool => json!({
             "role": "tool",
             "content": body.content,

@@ -1,6 +1,7 @@
 //! A whole engine in a temporary folder. When it is dropped its books are audited.
 
 mod audit;
+pub mod caller;
 pub mod dice;
 pub mod model;
 pub mod outside;
@@ -21,7 +22,7 @@ use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
     SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     step::Attempt,
 };
 use epilogue_engine::{
@@ -77,7 +78,7 @@ pub fn request(session: SessionId, message: &str) -> TurnRequest {
     TurnRequest {
         org: org(),
         session,
-        message: message.to_owned(),
+        input: message.to_owned().into(),
         when_busy: WhenBusy::Wait,
         extras: TurnExtras::default(),
     }
@@ -134,6 +135,7 @@ impl Default for Setup {
                 agent_finish: AgentFinish::TellsClient,
                 notify_ended: NotifyEnded::AtOnce,
                 notify_finalized: false,
+                hears: Hears::Everything,
                 holds_media: false,
                 keeps: Keeps::Transcript,
                 searchable: false,
@@ -487,9 +489,11 @@ fn organizations(setup: &Setup) -> Vec<OrganizationConfig> {
                 metered: setup.credits.is_some(),
                 grace: setup.grace,
                 open_max: 0,
+                keep_transcripts: false,
             },
             opening_credits: setup.credits,
             agents: agents.clone(),
+            projects: Vec::new(),
             keys: Vec::new(),
         })
         .to_vec()

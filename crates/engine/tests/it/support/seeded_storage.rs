@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, SessionId, Step, StepId, Timestamp,
+    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Subscription, SubscriptionId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
@@ -27,15 +27,18 @@ use epilogue_storage::{
     AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
-    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
-    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest,
-    Organization, OrganizationConfig, Page, PageRequest, Progress, PutCarrierOutcome,
-    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result,
-    ResultFacets, ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome,
-    RetryOutcome, SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome,
-    SettleRequest, StepCensus, StepFilter, StepStore, Storage, TokenHolder, TurnStore, WithTokens,
-    WriteAgentOutcome,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
+    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
+    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
+    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
+    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
+    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
+    Storage, SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables,
+    WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -113,6 +116,8 @@ scheduled!(SessionStore {
     fn messages(org: &OrgId, id: SessionId, from_seq: u32, limit: u32) -> Vec<Message>;
     fn visible_messages(org: &OrgId, id: SessionId, skip: u32, limit: u32) -> Vec<Message>;
     fn keep_alive(org: &OrgId, id: SessionId, now: Timestamp) -> Option<bool>;
+    fn write_variables(request: WriteVariables, now: Timestamp) -> WriteVariablesOutcome;
+    fn live_conversations(org: &OrgId, project: &ProjectId, after: Option<&str>, bounds: LiveBounds) -> LiveConversations;
     fn end(org: &OrgId, id: SessionId, request: EndRequest, now: Timestamp) -> Option<EndReceipt>;
     fn due_sessions(now: Timestamp, limit: u32) -> Vec<DueSession>;
     fn next_due_session() -> Option<Timestamp>;
@@ -145,6 +150,24 @@ scheduled!(StepStore {
     fn step_census() -> StepCensus;
 });
 
+scheduled!(HistoryStore {
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
+});
+
+scheduled!(ProjectAgentStore {
+    fn project_agent(org: &OrgId, project: &ProjectId) -> Option<ProjectAgent>;
+    fn write_project_agent(org: &OrgId, write: WriteProjectAgent, now: Timestamp) -> WriteProjectAgentOutcome;
+});
+
+scheduled!(SubscriptionStore {
+    fn subscribe(org: &OrgId, project: &ProjectId, wanted: Subscription, by: Option<String>) -> SubscribeOutcome;
+    fn unsubscribe(org: &OrgId, project: &ProjectId, id: SubscriptionId, by: Option<String>, now: Timestamp) -> bool;
+    fn subscriptions(org: &OrgId, project: &ProjectId) -> Vec<Subscription>;
+    fn subscription(org: &OrgId, project: &ProjectId, id: SubscriptionId) -> Option<Subscription>;
+    fn subscription_at(org: &OrgId, project: &ProjectId, url: &url::Url) -> Option<Subscription>;
+});
+
 scheduled!(DeliveryStore {
     fn list_deliveries(org: &OrgId, filter: &DeliveryFilter, page: &PageRequest) -> Page<Delivery>;
     fn delivery(org: &OrgId, id: &EventId) -> Option<(Delivery, Vec<DeliveryAttempt>)>;
@@ -162,6 +185,8 @@ scheduled!(DirectoryStore {
     fn apply_config(organizations: Vec<OrganizationConfig>, now: Timestamp) -> ();
     fn organizations() -> Vec<Organization>;
     fn organization(org: &OrgId) -> Option<Organization>;
+    fn project(org: &OrgId, id: &ProjectId) -> Option<Project>;
+    fn projects(org: &OrgId) -> Vec<Project>;
     fn agent(org: &OrgId, id: &AgentId) -> Option<(AgentVersion, Agent)>;
     fn agent_version(org: &OrgId, version: &AgentVersion) -> Option<Agent>;
     fn agents(org: &OrgId) -> Vec<(AgentVersion, Agent)>;

@@ -94,6 +94,7 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
             analysis,
             may_finish: true,
             tools: config.member("tools", tools)?,
+            variables: Vec::new(),
         })
     })
 }
@@ -270,6 +271,8 @@ fn label(part: Part<'_>) -> Result<Label, Problem> {
         Ok(values)
     })?;
     Ok(Label {
+        min: None,
+        max: None,
         name,
         kind,
         description: part.member("description", |part| prompt(&part))?,

@@ -223,8 +223,9 @@ impl Talk {
         let Some(message) = self.waiting.pop_front() else { return };
         let extras = TurnExtras { tools: self.tools.offered(), ..TurnExtras::default() };
         let (org, session) = (self.session.org.clone(), self.session.id);
-        let request = TurnRequest { org, session, message, when_busy: WhenBusy::Wait, extras };
-        self.turn = Some(Turn::begin(&self.api, request));
+        let input = message.clone().into();
+        let request = TurnRequest { org, session, input, when_busy: WhenBusy::Wait, extras };
+        self.turn = Some(Turn::begin(&self.api, message, request));
     }
 
     /// Ends the session as its user's. The turn in flight is heard meanwhile.

@@ -33,8 +33,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Begins a turn.
-    pub fn begin(api: &Api, request: TurnRequest) -> Self {
-        let said = request.message.clone();
+    pub fn begin(api: &Api, said: String, request: TurnRequest) -> Self {
         let (sender, news) = mpsc::channel(NEWS_MAX);
         let done = api.engine().told_turn(request, sender);
         Self { said, news, done, partial: String::new(), shown: 0, show_at: None }
