@@ -2,5 +2,6 @@
 
 mod crash;
 mod faults;
+mod openai;
 mod socket;
 mod support;
