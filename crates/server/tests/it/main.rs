@@ -3,5 +3,6 @@
 mod crash;
 mod faults;
 mod gone;
+mod openai;
 mod socket;
 mod support;
