@@ -17,6 +17,7 @@ impl Wording for Dialects {
             dialect::dasha::NAME => dialect::dasha::payload(notification),
             // This API has no events: its owners hear what the native API tells.
             dialect::kaltura::NAME => native::payload(notification),
+            dialect::pathors::NAME => dialect::pathors::payload(notification),
             _ => None,
         }
     }

@@ -17,16 +17,19 @@ pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod history;
 mod inbox;
 mod integration;
 mod ledger;
 mod memory;
 mod page;
+mod project_agent;
 mod result;
 mod session;
 pub mod sqlite;
 mod stage;
 mod step;
+mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
@@ -47,6 +50,7 @@ pub use directory::{
     Role,
 };
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -58,6 +62,9 @@ pub use integration::{
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
+pub use project_agent::{
+    ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
+};
 pub use result::{
     BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, ResultFacets, ResultFilter,
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
@@ -72,6 +79,7 @@ pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
+pub use subscription::{SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
@@ -84,6 +92,8 @@ pub trait Storage:
     + ConnectionStore
     + StageStore
     + StepStore
+    + SubscriptionStore
+    + ProjectAgentStore
     + DeliveryStore
     + LedgerStore
     + DirectoryStore
@@ -94,6 +104,7 @@ pub trait Storage:
     + CarrierStore
     + InboxStore
     + ResultStore
+    + HistoryStore
     + Send
     + Sync
 {

@@ -27,7 +27,7 @@ use axum::{
 };
 use epilogue_core::{
     Agent, Profile, Span,
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
 };
 use serde::Serialize;
 
@@ -66,6 +66,7 @@ pub fn profile(agent: &Agent) -> Profile {
         agent_finish: AgentFinish::TellsClient,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: true,
+        hears: Hears::Everything,
         holds_media: true,
         keeps: Keeps::Transcript,
         searchable: false,
