@@ -17,6 +17,7 @@ use epilogue_engine::{
     llm::{Models, OpenAi, Scripted},
     media::MediaPlane,
     memory::EmbeddedMemory,
+    speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
 };
@@ -25,11 +26,15 @@ use epilogue_storage::{
     Storage,
     sqlite::{Options, SqliteStorage},
 };
+use secrecy::SecretString;
 
 use crate::{
-    config::{Config, ConfigError, StorageUrl},
+    config::{Config, ConfigError, SpeechConfig, StorageUrl},
     data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
 };
+
+/// How long whoever speaks may take for a part of what is said.
+const SPEECH_TIMEOUT: Span = Span::from_secs(20);
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +101,10 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     let store_fault =
         |source| StartError::Store { url: format!("{:?}", config.storage.url), source };
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
+    let settings = settings(config, &operator, &secret)?;
     let engine = Engine::new(parts(config, storage, clock, ids)?);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
-    let settings = settings(config, &operator);
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
     Ok(Assembly { api, operator, inbox, lock })
@@ -147,6 +152,7 @@ fn parts(
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
         memory: Arc::new(EmbeddedMemory::new(storage.clone())),
         media: Arc::new(Media(Connections::default())),
+        voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),
         limits: limits(config),
         policies: policies(config),
@@ -184,8 +190,12 @@ fn policies(config: &Config) -> StepPolicies {
     }
 }
 
-fn settings(config: &Config, operator: &OperatorKey) -> Settings {
-    Settings {
+fn settings(
+    config: &Config,
+    operator: &OperatorKey,
+    token_secret: &SecretString,
+) -> Result<Settings, ConfigError> {
+    Ok(Settings {
         cors_origins: config.server.cors_origins.clone(),
         public_url: config.server.public_url.clone(),
         body_bytes_max: usize::try_from(config.limits.body_bytes_max).unwrap_or(usize::MAX),
@@ -200,8 +210,32 @@ fn settings(config: &Config, operator: &OperatorKey) -> Settings {
             session_ttl: Span::from_secs(config.twilio.session_ttl_s),
         },
         pathors: config.pathors.settings(),
+        kaltura: config.kaltura(token_secret)?,
         operator: Some(operator.hash()),
-    }
+    })
+}
+
+/// Whoever speaks for avatars, if anybody is configured.
+fn voice(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Voice>>, StartError> {
+    let clock = clock.clone();
+    Ok(match &config.media.speech {
+        None => None,
+        Some(SpeechConfig::Command { command }) => {
+            let voice = CommandVoice::new(command, SPEECH_TIMEOUT, clock);
+            voice.map(|voice| Arc::new(voice) as Arc<dyn Voice>)
+        }
+        Some(SpeechConfig::Openai { base_url, name, voice, api_key }) => {
+            let endpoint = Endpoint {
+                base_url: base_url.clone(),
+                name: name.clone(),
+                voice: voice.clone(),
+                api_key: api_key.clone(),
+            };
+            let voice = EndpointVoice::new(endpoint, SPEECH_TIMEOUT, clock)
+                .map_err(|error| StartError::Outgoing(error.into()))?;
+            Some(Arc::new(voice))
+        }
+    })
 }
 
 /// The media crate behind the engine's port.

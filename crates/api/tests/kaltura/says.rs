@@ -128,8 +128,24 @@ async fn i5_a_text_at_the_limit_is_taken_and_one_past_it_is_400() {
     house.said(&client, json!({ "text": "🙂" })).await;
     house.said(&client, json!({ "text": "x".repeat(TEXT_BYTES_MAX) })).await;
     assert_eq!(house.heard(1).await.len(), 1, "only emoji has no sound");
+    succeeded(&house.ask(&client, "interrupt").await);
     let huge = house.say(&client, json!({ "text": "x".repeat(300_000) })).await;
     refused_somehow(&huge, 413);
+}
+
+/// A long text is spoken in pieces, heard without a gap, and one message.
+#[tokio::test]
+async fn i5_a_long_text_is_heard_whole() {
+    let house = House::start().await;
+    let client = house.created().await;
+    let text = format!("{} end. ", "word ".repeat(60)).repeat(4);
+    house.said(&client, json!({ "text": text })).await;
+    for pieces in 1..=4 {
+        assert_eq!(house.heard(pieces).await.len(), pieces);
+        house.clock.advance(HEARD);
+    }
+    assert_eq!(house.stage.show().said.concat(), text);
+    assert_eq!(house.transcript(&client).await, [(1, text)]);
 }
 
 /// "a speech command that hangs, crashes": what fails is passed over, and the session can still end.

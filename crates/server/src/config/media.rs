@@ -1,6 +1,6 @@
 //! `[media]`: avatar sessions.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use epilogue_core::agent::SecretRef;
 use serde::Deserialize;
@@ -20,6 +20,17 @@ pub struct MediaConfig {
     pub turn_listen: Vec<SocketAddr>,
     /// The relay's name, as clients reach it.
     pub turn_host: String,
+    /// What this server and a relay of the operator's own share. Absent: made of the token secret.
+    #[serde(default)]
+    pub turn_secret: Option<SecretRef>,
+    /// A folder of avatars, beside the built-in one.
+    #[serde(default)]
+    pub avatars: Option<PathBuf>,
+    /// Whether an avatar that is not known is refused, instead of being shown as the default.
+    pub strict_avatars: bool,
+    /// Voices as clients call them, and as whoever speaks does.
+    #[serde(default)]
+    pub voices: BTreeMap<String, String>,
     /// Who speaks. Absent: avatar sessions are answered with 503.
     #[serde(default)]
     pub speech: Option<SpeechConfig>,
@@ -54,6 +65,12 @@ impl MediaConfig {
     pub(super) fn check(&self, at: &KeyPath, report: &mut Report) {
         report.name(at.key("public_host"), &self.public_host);
         report.name(at.key("turn_host"), &self.turn_host);
+        if self.turn_secret.as_ref().is_some_and(|secret| secret.0.trim().is_empty()) {
+            report.fail(at.key("turn_secret"), "must not be empty; leave it out to have one made");
+        }
+        for (known, voice) in &self.voices {
+            report.name(at.key("voices").key(known), voice);
+        }
         let at = at.key("speech");
         match &self.speech {
             Some(SpeechConfig::Command { command }) if command.is_empty() => {

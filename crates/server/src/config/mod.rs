@@ -6,6 +6,7 @@ mod cluster;
 mod directory;
 mod error;
 mod health;
+mod kaltura;
 mod layers;
 mod limits;
 mod media;

@@ -6,7 +6,11 @@ pub(super) use agents::check_models;
 
 use std::fmt;
 
-use epilogue_core::{Agent, AgentId, MicroCredits, OrgId, agent::SecretRef};
+use epilogue_api::dialect::kaltura;
+use epilogue_core::{
+    Agent, AgentId, MicroCredits, OrgId,
+    agent::{AgentKind, SecretRef},
+};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -168,6 +172,19 @@ impl OrganizationSection {
             check_key(at.key("admin_secret"), &partner.admin_secret, report);
             check_keys(&at.key("static_ks"), &partner.static_ks, report);
             self.check_agent(at.key("agent"), &partner.agent, report);
+            self.check_avatar(at.key("agent"), &partner.agent, report);
+        }
+    }
+
+    /// What is seen and heard must be an avatar, and must not be given up between two keep-alives.
+    fn check_avatar(&self, path: KeyPath, id: &AgentId, report: &mut Report) {
+        let Some(agent) = self.agents.iter().find(|agent| agent.id == *id) else { return };
+        let shortest = kaltura::IDLE_MIN.as_millis() / 1_000;
+        if agent.kind != AgentKind::Avatar {
+            report.fail(path, "must be an agent of the kind \"avatar\"");
+        } else if agent.idle_timeout_s.is_some_and(|seconds| (1..shortest).contains(&seconds)) {
+            let text = format!("has an idle_timeout_s below the {shortest} s that this API needs");
+            report.fail(path, text);
         }
     }
 

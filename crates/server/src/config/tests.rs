@@ -84,7 +84,7 @@ fn known_keys(root: &Table, way: &[Segment]) -> &'static [&'static str] {
 
 /// Every table within a value, with the way to it. What is free-form is left out.
 fn tables(value: &Value, way: &[Segment], found: &mut Vec<Vec<Segment>>) {
-    let free = ["parameters", "headers", "query", "options", "additional_data", "models"];
+    let free = ["parameters", "headers", "query", "options", "additional_data", "models", "voices"];
     if way.last().is_some_and(|last| free.iter().any(|key| *last == Segment::Key((*key).into()))) {
         return;
     }

@@ -8,7 +8,7 @@ use epilogue_core::{Span, Timestamp};
 use crate::media::Clip;
 
 /// How many parts may wait to be said in one session.
-pub const PARTS_WAITING_MAX: usize = 64;
+pub const PARTS_WAITING_MAX: usize = 128;
 /// How much sound of the caller's own may wait to be said in one session.
 pub const SOUND_WAITING_MAX: Span = Span::from_secs(10 * 60);
 /// How many interrupted turns are remembered: what still comes of them is passed over.
@@ -78,18 +78,18 @@ pub struct Line {
 }
 
 impl Line {
-    /// Adds a part. What comes of a new turn waits behind all turns before it.
-    pub fn push(&mut self, id: &str, part: Part, is_final: bool, now: Timestamp) -> Queued {
+    /// Adds parts, all or none. What comes of a new turn waits behind all turns before it.
+    pub fn push(&mut self, id: &str, added: Vec<Part>, is_final: bool, now: Timestamp) -> Queued {
         if self.interrupted.iter().any(|known| known == id) {
             return Queued::PassedOver;
         }
-        let parts = || self.turns.iter().flat_map(|turn| &turn.parts);
-        let sound = parts().map(Part::sound_ms).fold(part.sound_ms(), u64::saturating_add);
-        if parts().count() >= PARTS_WAITING_MAX || sound > SOUND_WAITING_MAX.as_millis() {
+        let parts = || self.turns.iter().flat_map(|turn| &turn.parts).chain(&added);
+        let sound = parts().map(Part::sound_ms).fold(0, u64::saturating_add);
+        if parts().count() > PARTS_WAITING_MAX || sound > SOUND_WAITING_MAX.as_millis() {
             return Queued::Full;
         }
         let turn = self.turn(id, now);
-        turn.parts.push_back(part);
+        turn.parts.extend(added);
         (turn.is_open, turn.last_at) = (!is_final, now);
         Queued::Waiting
     }

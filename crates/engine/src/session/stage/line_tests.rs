@@ -6,7 +6,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const MS: Span = Span::from_millis(1);
 
 fn words(line: &mut Line, id: &str, text: &str, is_final: bool) -> Queued {
-    line.push(id, Part::Words(text.to_owned()), is_final, NOW)
+    line.push(id, vec![Part::Words(text.to_owned())], is_final, NOW)
 }
 
 /// What is said, as far as it can be now.
@@ -80,7 +80,7 @@ fn a_line_holds_so_many_parts_and_no_more() {
 
 #[test]
 fn a_line_holds_so_much_sound_and_no_more() {
-    let recording = |lasts| Part::Recording(Clip::new(Arc::new(()), lasts));
+    let recording = |lasts| vec![Part::Recording(Clip::new(Arc::new(()), lasts))];
     let mut line = Line::default();
     assert_eq!(line.push("a", recording(SOUND_WAITING_MAX), true, NOW), Queued::Waiting);
     assert_eq!(line.push("b", recording(MS), true, NOW), Queued::Full);

@@ -2,6 +2,7 @@
 
 mod line;
 mod performer;
+mod pieces;
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,10 @@ use epilogue_storage::{TakeStage, TakeStageOutcome};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::line::{Line, Part, Queued};
+use self::{
+    line::{Line, Part, Queued},
+    pieces::pieces,
+};
 use super::turns::Key;
 use crate::{
     Engine, Error,
@@ -209,16 +213,18 @@ impl Engine {
     /// Has a session's avatar say something when it has said all that came before. Ready when it waits
     /// for its moment, or is passed over because its turn was interrupted.
     pub async fn say(&self, session: &Session, say: Say) -> Result<(), StageError> {
-        let part = match say.what {
+        let parts: Vec<_> = match say.what {
             Spoken::Words(_) if self.inner.parts.voice.is_none() => {
                 return Err(StageError::NoVoice);
             }
-            Spoken::Words(words) => Part::Words(words),
-            Spoken::Recording(clip) => Part::Recording(clip),
+            Spoken::Words(words) => {
+                pieces(&words).map(|piece| Part::Words(piece.to_owned())).collect()
+            }
+            Spoken::Recording(clip) => vec![Part::Recording(clip)],
         };
         let stage = self.stage(session).await?;
         let now = self.now();
-        let queued = locked(&stage.program).line.push(&say.turn, part, say.is_final, now);
+        let queued = locked(&stage.program).line.push(&say.turn, parts, say.is_final, now);
         match queued {
             Queued::Full => Err(StageError::TooMuch),
             Queued::PassedOver => Ok(()),
