@@ -4,5 +4,6 @@
 pub mod avatar;
 mod connections;
 pub mod peer;
+pub mod picture;
 
 pub use connections::{Connection, Connections};
