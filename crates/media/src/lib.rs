@@ -5,5 +5,6 @@ pub mod avatar;
 mod connections;
 pub mod peer;
 pub mod picture;
+pub mod sound;
 
 pub use connections::{Connection, Connections};
