@@ -2,8 +2,12 @@
 //! those that carry pictures and sound (`docs/media.md`).
 
 pub mod avatar;
+pub mod clock;
 mod connections;
+pub mod driver;
+pub mod hall;
 pub mod peer;
+pub mod performance;
 pub mod picture;
 pub mod sound;
 

@@ -35,8 +35,9 @@ pub(crate) struct FakeViewer {
     pub(crate) rtc: Rtc,
     pub(crate) seen: Seen,
     pub(crate) video: Mid,
+    pub(crate) wake: Instant,
     pending: Option<SdpPendingOffer>,
-    wake: Instant,
+    pub(crate) address: SocketAddr,
 }
 
 #[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
@@ -47,9 +48,17 @@ pub(crate) fn some_moment() -> Instant {
 impl FakeViewer {
     /// A viewer and its offer.
     pub(crate) fn new(now: Instant, configure: impl Fn(RtcConfig) -> RtcConfig) -> (Self, String) {
+        Self::at(VIEWER.parse().expect("an address"), now, configure)
+    }
+
+    /// A viewer at some address, and its offer.
+    pub(crate) fn at(
+        address: SocketAddr,
+        now: Instant,
+        configure: impl Fn(RtcConfig) -> RtcConfig,
+    ) -> (Self, String) {
         let mut rtc = configure(RtcConfig::new().enable_raw_packets(true)).build(now);
-        let here = VIEWER.parse().expect("an address");
-        rtc.add_local_candidate(Candidate::host(here, "udp").expect("a candidate"));
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("a candidate"));
         let mut api = rtc.sdp_api();
         let receive = Direction::RecvOnly;
         let video = api.add_media(MediaKind::Video, receive, None, None, None);
@@ -63,7 +72,7 @@ impl FakeViewer {
             .flat_map(|line| [line, "\r\n"])
             .collect();
         let pending = Some(pending);
-        (Self { rtc, seen: Seen::default(), video, pending, wake: now }, offer)
+        (Self { rtc, seen: Seen::default(), video, wake: now, pending, address }, offer)
     }
 
     pub(crate) fn accept(&mut self, answer: &str) {
@@ -78,13 +87,12 @@ impl FakeViewer {
         writer.request_keyframe(None, KeyframeRequestKind::Pli).expect("asked");
     }
 
-    fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        let to = VIEWER.parse().expect("an address");
-        let receive = Receive::new(Protocol::Udp, from, to, bytes).expect("readable");
+    pub(crate) fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        let receive = Receive::new(Protocol::Udp, from, self.address, bytes).expect("readable");
         self.rtc.handle_input(Input::Receive(now, receive)).expect("taken");
     }
 
-    fn drain(&mut self, now: Instant, sent: &mut Vec<(SocketAddr, Vec<u8>)>) {
+    pub(crate) fn drain(&mut self, now: Instant, sent: &mut Vec<(SocketAddr, Vec<u8>)>) {
         loop {
             match self.rtc.poll_output().expect("it goes on") {
                 Output::Timeout(at) if at <= now && self.rtc.is_alive() => {

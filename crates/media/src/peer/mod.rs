@@ -345,6 +345,6 @@ fn configured(codecs: &[VideoCodec], host: &Host) -> RtcConfig {
 }
 
 #[cfg(test)]
-mod fake_viewer;
+pub(crate) mod fake_viewer;
 #[cfg(test)]
 mod tests;

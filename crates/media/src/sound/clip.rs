@@ -32,6 +32,12 @@ impl Clip {
         making.finish()
     }
 
+    /// A clip of these frames, with the mouth in each turn.
+    #[cfg(test)]
+    pub(crate) fn of(frames: Vec<Arc<[u8]>>, mouths: Vec<Mouth>) -> Self {
+        Self { frames, mouths }
+    }
+
     /// How many frames of sound there are.
     pub fn frames(&self) -> usize {
         self.frames.len()
