@@ -37,7 +37,8 @@ pub(super) struct Stage {
 
 struct Viewer {
     peer: Peer,
-    reel: Reel,
+    /// `None`: it only listens.
+    reel: Option<Reel>,
     /// The tick that it is to be sent next.
     tick: u64,
     was_connected: bool,
@@ -63,7 +64,7 @@ impl Stage {
     }
 
     pub(super) fn let_in(&mut self, peer: Peer) {
-        let reel = Reel::new(Arc::clone(&self.pictures));
+        let reel = peer.codec().map(|codec| Reel::new(Arc::clone(&self.pictures), codec));
         let may_start_anew = self.begun;
         self.viewer = Some(Viewer { peer, reel, tick: 0, was_connected: false, may_start_anew });
     }
@@ -92,7 +93,9 @@ impl Stage {
     pub(super) fn start_anew(&mut self, now: Instant) {
         if let Some(viewer) = self.viewer.as_mut().filter(|viewer| viewer.may_start_anew <= now) {
             viewer.may_start_anew = now + KEY_FRAMES_APART;
-            viewer.reel.start_anew();
+            if let Some(reel) = &mut viewer.reel {
+                reel.start_anew();
+            }
         }
     }
 
@@ -143,7 +146,7 @@ impl Stage {
             viewer.peer.play(now, tick * FRAME as u64, moment.sound, out);
             counts.frames += 1;
             if tick.is_multiple_of(FRAMES_PER_TURN as u64)
-                && let Some(picture) = viewer.reel.turn(moment.pose)
+                && let Some(picture) = viewer.reel.as_mut().and_then(|r| r.turn(moment.pose))
             {
                 viewer.peer.show(now, tick * PICTURE_TICK, picture, out);
                 counts.pictures += 1;

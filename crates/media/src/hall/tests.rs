@@ -314,6 +314,57 @@ fn a_node_that_was_late_leaves_out_what_nobody_can_use() {
     assert!((80..=95).contains(&house.hall.counts().ticks_missed), "{:?}", house.hall.counts());
 }
 
+/// What viewers cost, for `docs/media.md`: the time it takes to make and to send what they get.
+#[test]
+#[ignore = "it prints figures"]
+#[expect(clippy::disallowed_methods, reason = "real work is measured in real time")]
+fn figures_of_viewers() {
+    const VIEWERS: u32 = 50;
+    const SECONDS: u32 = 10;
+    let mut house = House::with_viewers(u128::from(VIEWERS));
+    let from = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let to = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound").local_addr().expect("there");
+    for speaks in [false, true] {
+        let (mut making, mut sending) = (Duration::ZERO, Duration::ZERO);
+        let (mut datagrams, mut bytes) = (0, 0);
+        for number in (1..=u128::from(VIEWERS)).filter(|_| speaks) {
+            // Syllables: the mouth opens and closes.
+            let mouths =
+                (0..50 * SECONDS / 2).map(|turn| Mouth::new([0, 2, 4, 3, 1][turn as usize % 5]));
+            let sound = std::iter::repeat_n(Arc::from([0xf8; 80]), 50 * SECONDS as usize).collect();
+            let clip = Arc::new(Clip::of(sound, mouths.collect()));
+            let now = house.now;
+            house.hall.say(session(number), clip, now).expect("said");
+        }
+        let end = house.now + SECOND * SECONDS;
+        while house.now < end {
+            house.now += Duration::from_millis(5);
+            let (begun, mut out) = (Instant::now(), HallOutputs::default());
+            house.hall.tick(house.now, &mut out);
+            let made = Instant::now();
+            for datagram in out.datagrams() {
+                from.send_to(&datagram.bytes, to).expect("sent");
+                bytes += datagram.bytes.len();
+            }
+            datagrams += out.datagrams().len();
+            (making, sending) = (making + (made - begun), sending + made.elapsed());
+            for datagram in out.datagrams() {
+                let viewer = house.viewers.iter_mut().find(|viewer| viewer.address == datagram.to);
+                viewer.expect("known").take(house.now, address(SERVER), &datagram.bytes);
+            }
+            house.step();
+        }
+        let per = f64::from(VIEWERS * SECONDS);
+        println!(
+            "speaking {speaks}: per viewer and second {:.0} us made, {:.0} us sent, {:.1} datagrams, {:.1} kB",
+            making.as_secs_f64() * 1e6 / per,
+            sending.as_secs_f64() * 1e6 / per,
+            f64::from(u32::try_from(datagrams).expect("few")) / per,
+            f64::from(u32::try_from(bytes).expect("few")) / per / 1000.0,
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(64))]
 

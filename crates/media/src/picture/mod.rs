@@ -3,6 +3,8 @@
 
 #[cfg(feature = "h264")]
 pub mod h264;
+#[cfg(feature = "vp8")]
+pub mod vp8;
 
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub enum CodingError {
 pub struct Pictures {
     #[cfg(feature = "h264")]
     h264: h264::Pictures,
+    #[cfg(feature = "vp8")]
+    vp8: vp8::Pictures,
 }
 
 impl Pictures {
@@ -37,15 +41,19 @@ impl Pictures {
     pub const CODECS: &[VideoCodec] = &[
         #[cfg(feature = "h264")]
         VideoCodec::H264,
+        #[cfg(feature = "vp8")]
+        VideoCodec::Vp8,
     ];
 
     /// Codes all poses of an avatar.
     pub fn code(artwork: &Artwork) -> Result<Self, CodingError> {
-        #[cfg(not(feature = "h264"))]
+        #[cfg(not(any(feature = "h264", feature = "vp8")))]
         let _ = artwork;
         Ok(Self {
             #[cfg(feature = "h264")]
             h264: h264::Pictures::code(artwork)?,
+            #[cfg(feature = "vp8")]
+            vp8: vp8::Pictures::code(artwork)?,
         })
     }
 }
@@ -53,18 +61,30 @@ impl Pictures {
 /// What one viewer has been shown, and so what it can be shown next.
 pub struct Reel {
     pictures: Arc<Pictures>,
+    codec: VideoCodec,
     shown: Option<Pose>,
     /// How many pictures came since the last that stood alone.
+    #[cfg(feature = "h264")]
     run: u16,
     /// How many turns the picture has been still.
     still: u32,
+    #[cfg(feature = "h264")]
     is_odd: bool,
 }
 
 impl Reel {
-    /// For a viewer that has seen nothing yet.
-    pub fn new(pictures: Arc<Pictures>) -> Self {
-        Self { pictures, shown: None, run: 0, still: 0, is_odd: false }
+    /// For a viewer that takes this codec and has seen nothing yet.
+    pub fn new(pictures: Arc<Pictures>, codec: VideoCodec) -> Self {
+        Self {
+            pictures,
+            codec,
+            shown: None,
+            #[cfg(feature = "h264")]
+            run: 0,
+            still: 0,
+            #[cfg(feature = "h264")]
+            is_odd: false,
+        }
     }
 
     /// The next picture stands alone: the viewer has lost what others build on.
@@ -72,13 +92,25 @@ impl Reel {
         self.shown = None;
     }
 
-    /// What to send so that the viewer sees `pose`, once in each of 25 turns a second. The first picture
-    /// is the avatar at rest, whatever the pose; the pose follows with the next turn.
+    /// What to send so that the viewer sees `pose`, once in each of 25 turns a second.
     pub fn turn(&mut self, pose: Pose) -> Option<Arc<[u8]>> {
-        let Some(shown) = self.shown.filter(|_| self.run < RUN_MAX) else {
+        match self.codec {
+            #[cfg(feature = "h264")]
+            VideoCodec::H264 => self.turn_h264(pose),
+            #[cfg(feature = "vp8")]
+            VideoCodec::Vp8 => self.turn_vp8(pose),
+            #[allow(unreachable_patterns, reason = "there are builds with fewer codecs")]
+            _ => None,
+        }
+    }
+
+    /// The first picture is the avatar at rest, whatever the pose; the pose follows with the next turn.
+    #[cfg(feature = "h264")]
+    fn turn_h264(&mut self, pose: Pose) -> Option<Arc<[u8]>> {
+        let Some(shown) = self.shown.filter(|_| self.run < h264::RUN_MAX) else {
             (self.shown, self.run, self.still) = (Some(Pose::default()), 0, 0);
             self.is_odd = !self.is_odd;
-            return self.pictures.standing(self.is_odd);
+            return Some(self.pictures.h264.standing(self.is_odd));
         };
         self.still += 1;
         if shown == pose && self.still < STILL_TURNS {
@@ -86,36 +118,19 @@ impl Reel {
         }
         (self.shown, self.still) = (Some(pose), 0);
         self.run += 1;
-        self.pictures.pose(pose, self.run)
-    }
-}
-
-#[cfg(feature = "h264")]
-use h264::RUN_MAX;
-#[cfg(not(feature = "h264"))]
-const RUN_MAX: u16 = u16::MAX;
-
-#[cfg(feature = "h264")]
-#[expect(clippy::unnecessary_wraps, reason = "a build without codecs has no pictures")]
-impl Pictures {
-    fn standing(&self, is_odd: bool) -> Option<Arc<[u8]>> {
-        Some(self.h264.standing(is_odd))
+        Some(self.pictures.h264.pose(pose, self.run))
     }
 
-    fn pose(&self, pose: Pose, turn: u16) -> Option<Arc<[u8]>> {
-        Some(self.h264.pose(pose, turn))
-    }
-}
-
-#[cfg(not(feature = "h264"))]
-#[expect(clippy::unused_self, reason = "as where there is a codec")]
-impl Pictures {
-    fn standing(&self, _is_odd: bool) -> Option<Arc<[u8]>> {
-        None
-    }
-
-    fn pose(&self, _pose: Pose, _turn: u16) -> Option<Arc<[u8]>> {
-        None
+    /// Every picture stands alone, and is large: fewer of them have to do.
+    #[cfg(feature = "vp8")]
+    fn turn_vp8(&mut self, pose: Pose) -> Option<Arc<[u8]>> {
+        self.still += 1;
+        let apart = if self.shown == Some(pose) { vp8::STILL_TURNS } else { vp8::TURNS_APART };
+        if self.shown.is_some() && self.still < apart {
+            return None;
+        }
+        (self.shown, self.still) = (Some(pose), 0);
+        Some(self.pictures.vp8.pose(pose))
     }
 }
 

@@ -52,7 +52,7 @@ fn pose(index: usize) -> Pose {
 #[test]
 fn every_pose_can_follow_every_other() {
     let mut decoder = Decoder::new().unwrap();
-    let mut reel = Reel::new(Arc::clone(&PICTURES));
+    let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
     let first = reel.turn(pose(7)).unwrap();
     assert!(shows(&decoded(&mut decoder, &first), Pose::default()));
     for from in Pose::all() {
@@ -74,7 +74,7 @@ proptest! {
     #[test]
     fn any_order_of_pictures_decodes(turns in vec((0..Pose::COUNT, 0..10_u8), 1..80)) {
         let mut decoder = Decoder::new().unwrap();
-        let mut reel = Reel::new(Arc::clone(&PICTURES));
+        let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
         let mut begins = true;
         for (index, chance) in turns {
             if chance == 0 {
@@ -93,7 +93,7 @@ proptest! {
     #[test]
     fn a_lost_picture_spoils_no_other(lost in vec(any::<bool>(), 60)) {
         let mut decoder = Decoder::new().unwrap();
-        let mut reel = Reel::new(Arc::clone(&PICTURES));
+        let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
         decoded(&mut decoder, &reel.turn(Pose::default()).unwrap());
         for (index, is_lost) in lost.into_iter().enumerate() {
             let pose = pose(index * 7 + 1);
@@ -107,11 +107,11 @@ proptest! {
 
 #[test]
 fn the_turns_of_pictures_are_counted_for_so_long_and_then_anew() {
-    let mut reel = Reel::new(Arc::clone(&PICTURES));
+    let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
     let mut decoder = Decoder::new().unwrap();
     let is_standing = |picture: &[u8]| picture[4] == 0x67;
     assert!(is_standing(&reel.turn(pose(0)).unwrap()));
-    let standing = reel.pictures.standing(true).unwrap();
+    let standing = reel.pictures.h264.standing(true);
     decoded(&mut decoder, &standing);
     for turn in 1..=usize::from(RUN_MAX) {
         let wanted = pose(turn);
@@ -131,7 +131,7 @@ fn the_turns_of_pictures_are_counted_for_so_long_and_then_anew() {
 
 #[test]
 fn a_still_picture_is_sent_now_and_then() {
-    let mut reel = Reel::new(Arc::clone(&PICTURES));
+    let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
     reel.turn(pose(2)).unwrap();
     assert!(reel.turn(pose(2)).is_some());
     for _ in 0..3 {
@@ -145,7 +145,7 @@ fn a_still_picture_is_sent_now_and_then() {
 
 #[test]
 fn pictures_are_small() {
-    let mut reel = Reel::new(Arc::clone(&PICTURES));
+    let mut reel = Reel::new(Arc::clone(&PICTURES), VideoCodec::H264);
     let standing = reel.turn(pose(0)).unwrap().len();
     let sizes: Vec<_> = Pose::all()
         .map(|pose| {
