@@ -1,6 +1,9 @@
 //! Pictures as viewers get them: each is coded once, when the program starts, and sent to whoever
 //! watches.
 
+#[cfg(not(any(feature = "h264", feature = "vp8")))]
+compile_error!("pictures need a codec: build with the feature `h264`, `vp8`, or both");
+
 #[cfg(feature = "h264")]
 pub mod h264;
 #[cfg(feature = "vp8")]
@@ -47,8 +50,6 @@ impl Pictures {
 
     /// Codes all poses of an avatar.
     pub fn code(artwork: &Artwork) -> Result<Self, CodingError> {
-        #[cfg(not(any(feature = "h264", feature = "vp8")))]
-        let _ = artwork;
         Ok(Self {
             #[cfg(feature = "h264")]
             h264: h264::Pictures::code(artwork)?,

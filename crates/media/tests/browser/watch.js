@@ -1,11 +1,14 @@
-// Makes a player as clients of such sessions do, and hands over its offer. No candidates are waited for.
+// Makes a player as clients of such sessions do, for one codec, and hands over its offer. No candidates are waited for.
 const done = arguments[arguments.length - 1];
 document.body.innerHTML = '<video id="video" autoplay playsinline></video>';
 const video = document.getElementById('video');
 const pc = (window.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
 const stream = new MediaStream();
 video.srcObject = stream;
-pc.addTransceiver('video', { direction: 'recvonly' });
+const wanted = RTCRtpReceiver.getCapabilities('video').codecs.filter(
+  codec => ['video/' + arguments[0], 'video/rtx'].includes(codec.mimeType),
+);
+pc.addTransceiver('video', { direction: 'recvonly' }).setCodecPreferences(wanted);
 pc.addTransceiver('audio', { direction: 'recvonly' });
 pc.ontrack = ({ track }) => {
   stream.addTrack(track);
