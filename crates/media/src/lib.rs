@@ -5,6 +5,8 @@ pub mod avatar;
 pub mod clock;
 mod connections;
 pub mod driver;
+#[cfg(test)]
+mod figures;
 pub mod hall;
 pub mod peer;
 pub mod performance;

@@ -125,11 +125,13 @@ impl Peer {
     ) -> Result<(Self, String), OfferError> {
         let offer = offer::read(sdp)?;
         let mut rtc = configured(codecs, host).build(now);
+        let unreadable = |error: str0m::RtcError| OfferError::Unreadable(error.to_string());
         for candidate in host.candidates() {
             rtc.add_local_candidate(candidate);
+            settle(&mut rtc).map_err(unreadable)?;
         }
-        let unreadable = |error: str0m::RtcError| OfferError::Unreadable(error.to_string());
         let answer = rtc.sdp_api().accept_offer(offer).map_err(unreadable)?;
+        settle(&mut rtc).map_err(unreadable)?;
         let answer = answer.to_sdp_string();
         let (video, audio) = offer::tracks(&mut rtc, &answer, codecs);
         if video.is_none() && audio.is_none() {
@@ -321,6 +323,12 @@ impl Peer {
             out.events.push(PeerEvent::Gone(why));
         }
     }
+}
+
+/// Drains a connection that knows no viewer yet, and so has nothing to say.
+fn settle(rtc: &mut Rtc) -> Result<(), str0m::RtcError> {
+    while !matches!(rtc.poll_output()?, Output::Timeout(_)) {}
+    Ok(())
 }
 
 /// Whether a datagram belongs to the securing of the connection (RFC 7983).

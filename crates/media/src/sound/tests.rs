@@ -98,6 +98,19 @@ fn a_recording_of_any_usual_rate_becomes_frames_of_sound() {
     }
 }
 
+/// What a recording costs, for `docs/media.md`.
+#[test]
+#[ignore = "it prints figures"]
+fn figures_of_sound() {
+    let seconds = 20.0;
+    let recording = Wav::of(22_050, seconds).bytes();
+    let begun = crate::figures::worked();
+    let clip = Clip::from_recording(recording).unwrap();
+    let worked = crate::figures::worked().saturating_sub(begun).as_secs_f32();
+    println!("a second of a recording: {:.1} ms of work", worked * 1000.0 / seconds);
+    assert!(clip.frames() > 900);
+}
+
 #[test]
 fn the_mouth_moves_with_the_sound() {
     let clip = Wav::of(22_050, 1.0).clip().unwrap();

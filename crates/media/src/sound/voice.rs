@@ -2,16 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
-use opus::{Application, Bitrate, Channels, Encoder, Signal};
+use opus::{Application, Bitrate, Channels, Encoder};
 
 use super::{FRAME, RATE, SoundError};
 
-/// What a voice needs to sound well.
-const BITS_PER_SECOND: i32 = 32_000;
+/// What a voice needs to sound well, coded as any sound is.
+const BITS_PER_SECOND: i32 = 40_000;
 /// How hard the encoder tries, of 10. A voice gains little from more, and processors lose much.
 const COMPLEXITY: i32 = 5;
-/// How many packets may be lost, in percent, that the next one can stand in for.
-const LOSS_EXPECTED: i32 = 5;
 /// The largest frame of sound, in bytes.
 const FRAME_BYTES_MAX: usize = 1275;
 /// A frame of 20 ms of one channel in which nothing sounds: its first bit says so.
@@ -33,12 +31,11 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn new() -> Result<Self, SoundError> {
         let ready = || -> Result<Encoder, opus::Error> {
-            let mut encoder = Encoder::new(RATE, Channels::Mono, Application::Audio)?;
+            // Without the model of a voice: a fourth of the work, and no seam between what is said and
+            // the silence around it, which is coded in the same way.
+            let mut encoder = Encoder::new(RATE, Channels::Mono, Application::LowDelay)?;
             encoder.set_bitrate(Bitrate::Bits(BITS_PER_SECOND))?;
             encoder.set_complexity(COMPLEXITY)?;
-            encoder.set_signal(Signal::Voice)?;
-            encoder.set_inband_fec(true)?;
-            encoder.set_packet_loss_perc(LOSS_EXPECTED)?;
             Ok(encoder)
         };
         let encoder = ready().map_err(|_| SoundError::Broken)?;
