@@ -18,6 +18,7 @@ const DATAGRAM_MAX: usize = 2048;
 pub(super) struct Task {
     hall: Hall,
     socket: UdpSocket,
+    is_v6: bool,
     clock: Arc<dyn MediaClock>,
     tidings: mpsc::Sender<Tiding>,
     out: HallOutputs,
@@ -33,7 +34,8 @@ impl Task {
         tidings: mpsc::Sender<Tiding>,
     ) -> Self {
         let out = HallOutputs::default();
-        Self { hall, socket, clock, tidings, out, sent: 0, not_sent: 0 }
+        let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+        Self { hall, socket, is_v6, clock, tidings, out, sent: 0, not_sent: 0 }
     }
 
     /// Runs until nobody can wish for anything any more.
@@ -112,10 +114,18 @@ impl Task {
         }
     }
 
+    /// An address as the socket knows it.
+    fn known(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(to) if self.is_v6 => (to.ip().to_ipv6_mapped(), to.port()).into(),
+            _ => to,
+        }
+    }
+
     /// Sends what is to be sent. What the system does not take is lost, as on any network.
     fn send(&mut self) {
         for datagram in self.out.datagrams() {
-            match self.socket.try_send_to(&datagram.bytes, datagram.to) {
+            match self.socket.try_send_to(&datagram.bytes, self.known(datagram.to)) {
                 Ok(_) => self.sent += 1,
                 Err(_) => self.not_sent += 1,
             }

@@ -64,14 +64,28 @@ fn watch(
 
 #[tokio::test]
 async fn a_viewer_is_let_in_watches_and_is_sent_away_over_a_real_socket() {
-    let (driver, mut tidings, task) = started().await;
+    Box::pin(watched_and_released(&settings())).await;
+}
+
+/// Where the machine has only one protocol there is nothing to see.
+#[tokio::test]
+async fn a_socket_of_both_protocols_serves_viewers_of_the_older() {
+    let listen = "[::]:0".parse().expect("an address");
+    if Socket::bind(listen).is_ok() {
+        Box::pin(watched_and_released(&Settings { listen, ..settings() })).await;
+    }
+}
+
+async fn watched_and_released(settings: &Settings) {
+    let clock = Arc::new(SystemMediaClock);
+    let (driver, mut tidings, task) = Driver::start(settings, clock).await.expect("started");
     assert_eq!(driver.begin(session(1), Arc::clone(&PICTURES), 1).await, Ok(Ok(())));
     let socket = Socket::bind("127.0.0.1:0").expect("bound");
     let here = socket.local_addr().expect("an address");
     let (mut viewer, offer) = FakeViewer::at(here, some_moment(), |config| config);
     viewer.accept(&driver.open(session(1), offer).await.expect("running").expect("answered"));
 
-    let server = driver.address();
+    let server = SocketAddr::new([127, 0, 0, 1].into(), driver.address().port());
     let (viewer, socket) = tokio::task::spawn_blocking(move || {
         let is_enough = |v: &FakeViewer| v.seen.video.len() > 2 && v.seen.audio.len() > 20;
         (watch(viewer, &socket, server, is_enough), socket)
