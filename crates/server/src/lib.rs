@@ -9,5 +9,6 @@ pub mod exit;
 pub mod http;
 pub mod lifecycle;
 pub mod running;
+mod stage;
 pub mod telemetry;
 pub mod wiring;

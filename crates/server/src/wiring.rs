@@ -2,13 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use async_trait::async_trait;
 use epilogue_api::{
     Api, Dialects, Settings,
     dialect::dasha::sms::{Twilio, TwilioSettings},
     token::SessionTokens,
 };
-use epilogue_core::{NodeId, SessionId, Span, StepKind};
+use epilogue_core::{NodeId, Span, StepKind};
 use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies,
     clock::{SharedClock, SystemClock},
@@ -31,6 +30,7 @@ use secrecy::SecretString;
 use crate::{
     config::{Config, ConfigError, SpeechConfig, StorageUrl},
     data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
+    stage::{NoStage, Stage, StageError},
 };
 
 /// How long whoever speaks may take for a part of what is said.
@@ -57,6 +57,9 @@ pub enum StartError {
         #[source]
         source: epilogue_storage::Error,
     },
+    /// Avatars cannot be shown.
+    #[error("avatars cannot be shown")]
+    Stage(#[from] StageError),
     /// The engine could not take over.
     #[error("the server could not take over where it left off")]
     Recover(#[from] epilogue_engine::Error),
@@ -70,7 +73,11 @@ impl StartError {
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) | Self::TokenSecret(_) => true,
-            Self::Data(_) | Self::Store { .. } | Self::Recover(_) | Self::Outgoing(_) => false,
+            Self::Data(_)
+            | Self::Store { .. }
+            | Self::Stage(_)
+            | Self::Recover(_)
+            | Self::Outgoing(_) => false,
         }
     }
 }
@@ -102,7 +109,8 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
         |source| StartError::Store { url: format!("{:?}", config.storage.url), source };
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
     let settings = settings(config, &operator, &secret)?;
-    let engine = Engine::new(parts(config, storage, clock, ids)?);
+    let media = media(config, &ids).await?;
+    let engine = Engine::new(parts(config, storage, media, (clock, ids))?);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
@@ -137,8 +145,8 @@ fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<d
 fn parts(
     config: &Config,
     storage: Arc<dyn Storage>,
-    clock: SharedClock,
-    ids: Arc<Ids>,
+    media: Arc<dyn MediaPlane>,
+    (clock, ids): (SharedClock, Arc<Ids>),
 ) -> Result<Parts, StartError> {
     let egress = Egress::new(config.security.allow_private_webhooks)
         .map_err(|error| StartError::Outgoing(error.into()))?;
@@ -151,7 +159,7 @@ fn parts(
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
         memory: Arc::new(EmbeddedMemory::new(storage.clone())),
-        media: Arc::new(Media(Connections::default())),
+        media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),
         limits: limits(config),
@@ -215,6 +223,15 @@ fn settings(
     })
 }
 
+/// Who shows avatars: nobody, and no socket is opened, where nobody may create sessions with one.
+async fn media(config: &Config, ids: &Arc<Ids>) -> Result<Arc<dyn MediaPlane>, StartError> {
+    let mut organizations = config.organizations.iter();
+    if organizations.all(|organization| organization.kaltura_partners.is_empty()) {
+        return Ok(Arc::new(NoStage(Connections::default())));
+    }
+    Ok(Arc::new(Stage::start(&config.media, Arc::clone(ids)).await?))
+}
+
 /// Whoever speaks for avatars, if anybody is configured.
 fn voice(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Voice>>, StartError> {
     let clock = clock.clone();
@@ -236,14 +253,4 @@ fn voice(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Voice>>,
             Some(Arc::new(voice))
         }
     })
-}
-
-/// The media crate behind the engine's port.
-struct Media(Connections);
-
-#[async_trait]
-impl MediaPlane for Media {
-    async fn release(&self, session: SessionId) -> usize {
-        self.0.release(session)
-    }
 }

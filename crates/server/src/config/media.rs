@@ -1,6 +1,6 @@
 //! `[media]`: avatar sessions.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use epilogue_core::agent::SecretRef;
 use serde::Deserialize;
@@ -8,12 +8,21 @@ use url::Url;
 
 use super::{path::KeyPath, report::Report};
 
+/// Sessions that are shown at a time.
+const SESSIONS: RangeInclusive<u32> = 1..=10_000;
+/// Addresses under which viewers reach this machine.
+const ADDRESSES_MAX: usize = 8;
+
 /// `[media]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MediaConfig {
     /// Where media packets arrive.
     pub udp_listen: SocketAddr,
+    /// Under which addresses those packets reach this machine. Empty: as far as it can see itself.
+    pub public_addresses: Vec<SocketAddr>,
+    /// How many sessions are shown at a time.
+    pub sessions_max: u32,
     /// The name that stands in addresses told to clients.
     pub public_host: String,
     /// Where relayed packets arrive, by UDP and TCP.
@@ -63,6 +72,11 @@ pub enum SpeechConfig {
 
 impl MediaConfig {
     pub(super) fn check(&self, at: &KeyPath, report: &mut Report) {
+        report.within(at.key("sessions_max"), &self.sessions_max, &SESSIONS);
+        if self.public_addresses.len() > ADDRESSES_MAX {
+            let text = format!("must be at most {ADDRESSES_MAX}: each is in every answer");
+            report.fail(at.key("public_addresses"), text);
+        }
         report.name(at.key("public_host"), &self.public_host);
         report.name(at.key("turn_host"), &self.turn_host);
         if self.turn_secret.as_ref().is_some_and(|secret| secret.0.trim().is_empty()) {

@@ -101,7 +101,7 @@ fn name_by(api: &Api, owner: &Owner<'_>, key: &[u8], day: i64) -> String {
     let parts = [owner.partner.org.as_str().as_bytes(), &partner, owner.user.as_bytes(), key];
     let day = day.to_be_bytes();
     let mac = api.tokens().mac("avatar session by key", &[&parts[..], &[&day]].concat());
-    named([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|byte: usize| mac[byte]))
+    named(*mac.first_chunk().expect("a mac is longer than a name"))
 }
 
 /// A name made of random bytes: a version 4 UUID.

@@ -1,0 +1,183 @@
+use bytes::Bytes;
+use epilogue_core::Timestamp;
+
+use super::*;
+use crate::config::Config;
+
+/// A tone of so many milliseconds, as a WAV file.
+fn tone(millis: u32) -> Sound {
+    let rate = 16_000_u32;
+    let count = rate / 1_000 * millis;
+    let samples = (0..count).map(|n| if n / 40 % 2 == 0 { 8_000_i16 } else { -8_000 });
+    let data: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+    let size = u32::try_from(data.len()).expect("short");
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + size).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1_u16, 1].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([rate, rate * 2].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([2_u16, 16].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend(b"data");
+    file.extend(size.to_le_bytes());
+    file.extend(data);
+    Sound(Bytes::from(file))
+}
+
+async fn stage(sessions_max: u32) -> (Stage, Ids) {
+    let mut config = Config::defaults().expect("the defaults hold").media;
+    config.udp_listen = "127.0.0.1:0".parse().expect("an address");
+    config.sessions_max = sessions_max;
+    let stage = Stage::start(&config, Arc::new(Ids::seeded(7))).await.expect("it starts");
+    (stage, Ids::seeded(8))
+}
+
+fn session(ids: &Ids) -> SessionId {
+    ids.session(Timestamp::from_millis(1_700_000_000_000))
+}
+
+#[tokio::test]
+async fn a_session_is_shown_until_it_is_released_and_frees_its_place() {
+    let (stage, ids) = stage(1).await;
+    let (one, two) = (session(&ids), session(&ids));
+    assert!(stage.has_avatar("default") && !stage.has_avatar("ann"));
+    assert_eq!(stage.begin(one, "ann").await, Err(StageFault::NoStage));
+    assert_eq!(stage.begin(one, "default").await, Ok(()));
+    assert_eq!(stage.begin(one, "default").await, Ok(()), "it is shown already");
+    assert_eq!(stage.begin(two, "default").await, Err(StageFault::Full));
+    assert_eq!(stage.release(one).await, 1);
+    assert_eq!(stage.release(one).await, 0);
+    assert_eq!(stage.begin(two, "default").await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_sound_is_made_ready_and_said_where_somebody_is_shown() {
+    let (stage, ids) = stage(1).await;
+    let one = session(&ids);
+    let clip = stage.prepare(tone(500)).await.expect("it can be played");
+    assert_eq!(clip.lasts(), Span::from_millis(500));
+    assert_eq!(stage.say(one, &clip).await, Err(SayFault::NotShown));
+    stage.begin(one, "default").await.expect("shown");
+    assert_eq!(stage.say(one, &clip).await, Ok(()));
+    stage.interrupt(one).await;
+    let noise = stage.prepare(Sound(Bytes::from_static(b"no sound at all"))).await;
+    assert!(matches!(noise, Err(SoundFault::Unplayable(_))), "{noise:?}");
+}
+
+#[tokio::test]
+async fn an_offer_of_no_use_is_told_apart_from_a_session_that_is_not_shown() {
+    let (stage, ids) = stage(1).await;
+    let one = session(&ids);
+    assert_eq!(stage.answer(one, "v=0").await, Err(ViewerFault::NotShown));
+    stage.begin(one, "default").await.expect("shown");
+    let bad = stage.answer(one, "nonsense").await;
+    assert!(matches!(bad, Err(ViewerFault::BadOffer(_))), "{bad:?}");
+    assert!(!stage.is_watched(one).await && !stage.hang_up(one).await);
+}
+
+/// What a browser offers that only wants to watch.
+fn offer() -> String {
+    let fingerprint = vec!["AB"; 32].join(":");
+    let transport = format!(
+        "c=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n\
+         a=ice-options:trickle\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n\
+         a=recvonly\r\na=rtcp-mux\r\n"
+    );
+    format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+         m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n{transport}a=mid:0\r\na=rtpmap:96 VP8/90000\r\n\
+         a=rtpmap:97 H264/90000\r\na=fmtp:97 level-asymmetry-allowed=1;packetization-mode=1;\
+         profile-level-id=42e01f\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=mid:1\r\na=rtpmap:111 opus/48000/2\r\n\
+         a=fmtp:111 minptime=10;useinbandfec=1\r\n"
+    )
+}
+
+/// A server as its configuration makes it, over its real stage.
+struct Server {
+    router: axum::Router,
+    engine: epilogue_engine::Engine,
+    _lock: crate::data::DataLock,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            "[storage]\nurl = 'sqlite:{}/epilogue.db'\n\
+             [media]\nudp_listen = '127.0.0.1:0'\npublic_host = 'media.example.test'\n\
+             [[organizations]]\nid = 'o'\nname = 'O'\n\
+             [[organizations.agents]]\nid = 'a'\nname = 'A'\nkind = 'avatar'\n\
+             model = {{ provider = 'scripted' }}\n\
+             [[organizations.kaltura_partners]]\npartner_id = 7\nagent = 'a'\n\
+             admin_secret = 'literal:s'\nstatic_ks = ['development']\n",
+            folder.path().display()
+        );
+        let file = (std::path::Path::new("epilogue.toml"), text);
+        let layers = crate::config::Layers::from_text(Some(file), []).expect("TOML");
+        let config = Config::checked(&layers).expect("sound");
+        let assembly = crate::wiring::assemble(&config).await.expect("it is put together");
+        let (router, engine) = (epilogue_api::router(&assembly.api), assembly.api.engine().clone());
+        Self { router, engine, _lock: assembly.lock, _folder: folder }
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String) {
+        use http_body_util::BodyExt as _;
+        let mut request = http::Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(axum::body::Body::from(body)).expect("a request");
+        let answer = tower::ServiceExt::oneshot(self.router.clone(), request).await;
+        let answer = answer.expect("the router always answers");
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.expect("whole").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+}
+
+/// The whole way: created, initialised, watched, heard, interrupted and ended, over the real stage.
+#[tokio::test]
+async fn an_avatar_is_created_watched_heard_and_ended() {
+    let server = Server::start().await;
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).expect("JSON") };
+    let body = br#"{"visualConfig":{"avatarId":"65d3f1a2b4c5d6e7f8091a2b"}}"#.to_vec();
+    let created = server.post("/v1/avatar-session", &[("authorization", "KS development")], body);
+    let (status, created) = created.await;
+    assert_eq!(status, 200, "{created}");
+    let created = json(&created);
+    let base = format!("/v1/avatar-session/{}", created["sessionId"].as_str().expect("an id"));
+    let token = format!("Bearer {}", created["token"].as_str().expect("a token"));
+    let bearer = ("authorization", token.as_str());
+
+    let (_, told) = server.post(&format!("{base}/init-client"), &[bearer], Vec::new()).await;
+    let told = json(&told);
+    let place = told["whepUrl"].as_str().expect("a URL").to_owned();
+    let (_, place) = place.split_once("media.example.test").expect("its host");
+    let place = place[place.find('/').expect("a path")..].to_owned();
+    let sdp = ("content-type", "application/sdp");
+    let (status, answer) = server.post(&place, &[sdp], offer().into_bytes()).await;
+    assert_eq!(status, 201, "{answer}");
+    assert!(answer.contains("a=candidate:") && answer.contains("a=sendonly"), "{answer}");
+    assert!(answer.contains("a=ice-lite") && answer.contains("a=setup:passive"), "{answer}");
+    assert_eq!(server.post(&place, &[sdp], offer().into_bytes()).await.0, 409);
+
+    let mut form = b"--b\r\nContent-Disposition: form-data; name=\"turnId\"\r\n\r\nt\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"duration\"\r\n\r\n0.5\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n"
+        .to_vec();
+    form.extend(tone(500).0);
+    form.extend(b"\r\n--b--\r\n");
+    let kind = ("content-type", "multipart/form-data; boundary=b");
+    let said = server.post(&format!("{base}/say-audio"), &[bearer, kind], form).await;
+    assert_eq!(said, (200, r#"{"success":true}"#.to_owned()));
+    let text = br#"{"text":"Nobody speaks."}"#.to_vec();
+    assert_eq!(server.post(&format!("{base}/say-text"), &[bearer], text).await.0, 503);
+    assert_eq!(server.post(&format!("{base}/interrupt"), &[bearer], Vec::new()).await.0, 200);
+
+    assert_eq!(server.post(&format!("{base}/end"), &[bearer], Vec::new()).await.0, 200);
+    assert_eq!(server.post(&place, &[sdp], offer().into_bytes()).await.0, 404);
+    assert_eq!(server.post(&format!("{base}/end"), &[bearer], Vec::new()).await.0, 410);
+    assert_eq!(server.engine.stages(), 0);
+}
