@@ -55,7 +55,9 @@ async fn a_sound_is_made_ready_and_said_where_somebody_is_shown() {
     let (stage, ids) = stage(1).await;
     let one = session(&ids);
     let clip = stage.prepare(tone(500)).await.expect("it can be played");
-    assert_eq!(clip.lasts(), Span::from_millis(500));
+    // Coded in whole turns of the picture, after the coder's own delay.
+    let lasts = clip.lasts().as_millis();
+    assert!((500..=600).contains(&lasts), "{lasts} ms");
     assert_eq!(stage.say(one, &clip).await, Err(SayFault::NotShown));
     stage.begin(one, "default").await.expect("shown");
     assert_eq!(stage.say(one, &clip).await, Ok(()));
