@@ -138,7 +138,8 @@ impl SessionTokens {
     }
 }
 
-fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
+/// What only whoever has this key can make of a text.
+pub(crate) fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(key);
     let mut mac = mac.expect("a key of any length will do");
     mac.update(text);

@@ -12,11 +12,10 @@ pub struct Dialects;
 impl Wording for Dialects {
     fn payload(&self, notification: &Notification<'_>) -> Option<Payload> {
         match notification.session.dialect.as_str() {
-            native::NAME => native::payload(notification),
+            // The avatar API has no events: its owners hear what the native API tells.
+            native::NAME | dialect::kaltura::NAME => native::payload(notification),
             dialect::talkifai::NAME => dialect::talkifai::payload(notification),
             dialect::dasha::NAME => dialect::dasha::payload(notification),
-            // This API has no events: its owners hear what the native API tells.
-            dialect::kaltura::NAME => native::payload(notification),
             dialect::pathors::NAME => dialect::pathors::payload(notification),
             _ => None,
         }

@@ -190,7 +190,7 @@ impl Wanted {
         let (visual, voice) =
             (part(body, "visualConfig", &none)?, part(body, "voiceConfig", &none)?);
         let mut metadata = Map::new();
-        let mut note = |name: &str, value: &Option<String>| {
+        let mut keep = |name: &str, value: &Option<String>| {
             if let Some(value) = value {
                 metadata.insert(name.to_owned(), value.clone().into());
             }
@@ -201,11 +201,11 @@ impl Wanted {
         let avatar = named("avatarId").or_else(|| named("id"));
         let avatar = avatar.ok_or(Error::bad("visualConfig.avatarId is required"))?;
         let voice_id = word(voice, "id", at_voice)?;
-        note("avatar", &Some(avatar.clone()));
-        note("voice", &voice_id);
-        note("voiceModel", &word(voice, "modelId", at_voice)?);
-        note("language", &word(voice, "language", at_voice)?);
-        note("client", &word(body, "clientId", "")?);
+        keep("avatar", &Some(avatar.clone()));
+        keep("voice", &voice_id);
+        keep("voiceModel", &word(voice, "modelId", at_voice)?);
+        keep("language", &word(voice, "language", at_voice)?);
+        keep("client", &word(body, "clientId", "")?);
         let pace_percent = pace(voice.get("speed"))?;
         Ok(Self { avatar, voice: voice_id, pace_percent, metadata: metadata.into() })
     }

@@ -6,10 +6,9 @@ use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sha1::Sha1;
-use sha2::Sha256;
 
 use super::LONGEST;
-use crate::Api;
+use crate::{Api, token::mac};
 
 /// How long credentials outlive the session they are for, for clocks that differ.
 const SLACK: Span = Span::from_secs(60);
@@ -42,10 +41,8 @@ fn password(secret: &SecretString, username: &str) -> String {
 
 /// What the relay and this server share where the operator has not chosen it.
 pub fn relay_secret(token_secret: &SecretString) -> SecretString {
-    let mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(token_secret.expose_secret().as_bytes());
-    let mut mac = mac.expect("a key of any length will do");
-    mac.update(b"media relay");
-    BASE64_STANDARD.encode(mac.finalize().into_bytes()).into()
+    let made = mac(token_secret.expose_secret().as_bytes(), b"media relay");
+    BASE64_STANDARD.encode(made).into()
 }
 
 #[cfg(test)]
