@@ -1,0 +1,90 @@
+//! A real browser, headless.
+
+use std::process::Stdio;
+
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdout, Command},
+};
+
+/// What a headless Chromium needs where there is no desktop, no sandbox and nobody to talk to; and sound
+/// without a click.
+const FLAGS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+];
+
+/// What to do where there is no browser.
+const REMEDY: &str = "chromedriver could not be started: install Chromium and its driver (on Debian \
+    `apt-get install chromium chromium-driver`), or leave this test out with `-- --skip browser`";
+
+/// A browser and its driver, which go with it.
+pub struct Browser {
+    client: Client,
+    driver: Child,
+    _folder: TempDir,
+}
+
+impl Browser {
+    /// A browser with an empty page.
+    pub async fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{REMEDY}: {error}"));
+        let port = port(driver.stdout.take().expect("piped")).await.expect(REMEDY);
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut flags = FLAGS.map(str::to_owned).to_vec();
+        flags.push(format!("--user-data-dir={}", folder.path().display()));
+        let options = json!({ "goog:chromeOptions": { "args": flags } });
+        let Value::Object(options) = options else { unreachable!("it is one") };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(options)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap_or_else(|error| panic!("the browser did not start: {error}"));
+        client.goto("data:text/html,<body></body>").await.expect("shown");
+        Self { client, driver, _folder: folder }
+    }
+
+    /// Runs a script in the page, which hands its result to its last argument.
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute_async(script, arguments).await.expect("the script ran")
+    }
+
+    /// Closes it.
+    pub async fn stop(mut self) {
+        self.client.close().await.expect("closed");
+        self.driver.kill().await.expect("killed");
+    }
+}
+
+/// The port that the driver says it listens on. `None`: it says nothing of the kind.
+async fn port(stdout: ChildStdout) -> Option<u16> {
+    let mut lines = BufReader::new(stdout).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let after = line.split_once("started successfully on port ").map(|(_, after)| after);
+        if let Some(after) = after {
+            // The driver writes on, and nobody needs to read it.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return after.trim_end_matches('.').parse().ok();
+        }
+    }
+    None
+}
