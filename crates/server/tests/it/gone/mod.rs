@@ -188,6 +188,10 @@ async fn a_server_that_is_killed_at_any_step_purges_all_the_same() {
         server.kill().await;
         assert_eq!(world.found(), Vec::<String>::new(), "{moment}");
     }
+    let told = world.told.lock().expect("nobody panicked");
+    for event in ["session.ended", "session.finalized"] {
+        assert!(told.iter().any(|told| told == event), "{event} in {told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
