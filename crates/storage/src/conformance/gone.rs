@@ -2,7 +2,8 @@
 
 use epilogue_core::{
     EndReason, EndRequest, EventId, Message, Profile, Session, SessionState, StepId, StepKind,
-    analysis::EXTRACTION, profile::Keeps, session::Context,
+    analysis::EXTRACTION, message::ToolCall, profile::Keeps, session::Context,
+    variables::SAVE_VARIABLES,
 };
 use serde_json::json;
 
