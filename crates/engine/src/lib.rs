@@ -26,6 +26,7 @@ pub mod records;
 mod search;
 pub mod secret;
 pub mod session;
+pub mod speech;
 mod step;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
