@@ -27,10 +27,6 @@ pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
         everywhere("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?;
         everywhere("UPDATE sessions SET messages = 0 WHERE org_id = ?1 AND session_id = ?2")?;
     }
-    if keeps == Keeps::Counters {
-        // They are the client's words, too, and there is nothing left that they could find.
-        everywhere("DELETE FROM turn_keys WHERE org_id = ?1 AND session_id = ?2")?;
-    }
     everywhere(
         "UPDATE sessions SET context = '{}', endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
     )?;

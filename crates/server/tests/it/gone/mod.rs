@@ -43,7 +43,9 @@ impl Client<'_> {
             ]);
             let body = json!({ "session_id": name, "messages": said, "stream": stream });
             let url = format!("{}/v1/projects/{PROJECT}/chat/completions", self.url);
-            let request = self.http.post(url).bearer_auth(KEY).json(&body);
+            let key = format!("{CANARY} {name} {stream}");
+            let request = self.http.post(url).bearer_auth(KEY).header("idempotency-key", key);
+            let request = request.json(&body);
             let answer = request.send().await.expect("an answer");
             assert_eq!(answer.status(), 200);
             let text = answer.text().await.expect("read");

@@ -68,8 +68,17 @@ fn of_call(project: &ProjectId, key: &str) -> String {
     digest.update(project.as_str().len().to_be_bytes());
     digest.update(project.as_str());
     digest.update(key);
-    let digest = digest.finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize()[..16])
+}
+
+/// A call's name as it is kept: it outlives the conversation, so it must not tell what the client put
+/// into it.
+pub(super) fn kept(key: &str) -> String {
+    hex(&Sha256::digest(key))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The header that names the session in an answer. `None`: its name cannot stand in a header, and came
