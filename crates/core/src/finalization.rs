@@ -126,7 +126,7 @@ fn asks(agent: &Agent) -> bool {
 }
 
 /// Whether the transcript stays: where the API keeps it and the agent does not say otherwise.
-fn keeps_transcript(session: &Session, agent: &Agent) -> bool {
+pub fn keeps_transcript(session: &Session, agent: &Agent) -> bool {
     session.profile.keeps == Keeps::Transcript && agent.keep_transcript
 }
 
@@ -158,8 +158,10 @@ fn authority(url: &url::Url) -> String {
 /// Whether `kind` may run, given where the session's other steps stand.
 ///
 /// `purge` destroys what the others read, so it waits until they have settled for good, and a
-/// parked one holds it. The rest only wait for others to be at rest, so that one parked step does
-/// not silence the webhooks.
+/// parked one holds it. Where the API itself promises that nothing stays, webhooks hold it only until
+/// they are at rest: a dead receiver keeps no conversation, and a notification that is resumed
+/// afterwards tells what has stayed. The rest only wait for others to be at rest, so that one parked
+/// step does not silence the webhooks.
 pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepState)]) -> bool {
     let mut others = others.iter().filter(|(other, _)| *other != kind);
     match kind {
@@ -175,7 +177,11 @@ pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepStat
         StepKind::NotifyFinalized => {
             others.all(|(other, state)| *other == StepKind::Purge || state.is_at_rest())
         }
-        StepKind::Purge => others.all(|(_, state)| state.is_settled()),
+        StepKind::Purge if profile.keeps == Keeps::Transcript => {
+            others.all(|(_, state)| state.is_settled())
+        }
+        StepKind::Purge => others
+            .all(|(other, state)| state.is_settled() || (other.notifies() && state.is_at_rest())),
     }
 }
 

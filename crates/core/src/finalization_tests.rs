@@ -161,6 +161,28 @@ fn a_parked_step_holds_the_purge_but_not_the_last_webhook() {
     assert!(!is_ready(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
 }
 
+#[test]
+fn where_the_api_promises_a_purge_only_its_readers_hold_it() {
+    let parked = StepState::Parked { at: NOW, reason: "gone".into() };
+    let done = StepState::Done { at: NOW };
+    for keeps in [Keeps::Counters, Keeps::Messages] {
+        let profile = Profile { keeps, ..session().profile };
+        let ready = |memory: &StepState, told: &StepState| {
+            let steps = [
+                (StepKind::IngestMemory, memory.clone()),
+                (StepKind::NotifyEnded, told.clone()),
+                (StepKind::NotifyFinalized, told.clone()),
+            ];
+            is_ready(StepKind::Purge, &profile, &steps)
+        };
+        assert!(ready(&done, &parked) && ready(&done, &done));
+        assert!(!ready(&parked, &done), "a reader holds it until it is resumed");
+        for underway in [StepState::Waiting, StepState::Owed { due_at: NOW }] {
+            assert!(!ready(&done, &underway), "who is being told may still read");
+        }
+    }
+}
+
 /// A session whose conversation is in the client's keeping, open for an hour, quiet since `quiet`.
 fn kept_by_client(messages: u32, quiet: Span) -> Session {
     let mut session = session();

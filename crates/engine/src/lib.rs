@@ -9,6 +9,7 @@ pub mod client_tool;
 pub mod clock;
 mod engine;
 mod error;
+mod history;
 pub mod ids;
 pub mod inbox;
 mod integrations;
@@ -25,6 +26,7 @@ pub mod records;
 mod search;
 pub mod secret;
 pub mod session;
+pub mod speech;
 mod step;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -17,6 +17,7 @@ pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod history;
 mod inbox;
 mod integration;
 mod ledger;
@@ -48,6 +49,7 @@ pub use directory::{
     Role,
 };
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -99,6 +101,7 @@ pub trait Storage:
     + CarrierStore
     + InboxStore
     + ResultStore
+    + HistoryStore
     + Send
     + Sync
 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::native_support::{SUPPORT, World};
+use crate::native_support::{Call, SUPPORT, World};
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().expect("a text")
@@ -60,6 +60,27 @@ async fn a_widget_key_has_domains() {
 }
 
 #[tokio::test]
+async fn a_projects_key_opens_its_project_and_nothing_here() {
+    let world = World::start().await;
+    let body = json!({ "name": "Site", "kind": "project", "project": "proj_1", "role": "own" });
+    let made = world.post("/keys").json(body).send().await;
+    assert_eq!((made.status, text(&made.body, "project")), (201, "proj_1"), "{}", made.text);
+    let key = text(&made.body, "key").to_owned();
+    assert!(key.starts_with("sk_"), "{key}");
+    for (method, path) in [
+        ("GET", "/sessions"),
+        ("POST", "/sessions"),
+        ("GET", "/keys"),
+        ("GET", "/agents"),
+        ("GET", "/organization"),
+        ("POST", "/sessions/x/end"),
+    ] {
+        let refused = Call::new(&world, method, path).key(&key).json(json!({})).send().await;
+        refused.is_problem(403, "forbidden");
+    }
+}
+
+#[tokio::test]
 async fn what_a_key_cannot_be_is_refused() {
     let world = World::start().await;
     for (body, path) in [
@@ -71,6 +92,17 @@ async fn what_a_key_cannot_be_is_refused() {
         (json!({ "name": "x", "kind": "widget" }), "domains"),
         (json!({ "name": "x", "kind": "widget", "domains": ["a.test"], "role": "own" }), "role"),
         (json!({ "name": "x", "kind": "widget", "domains": ["a.test", "/"] }), "domains[1]"),
+        (json!({ "name": "x", "kind": "secret", "project": "proj_1" }), "project"),
+        (
+            json!({ "name": "x", "kind": "widget", "domains": ["a.test"], "project": "proj_1" }),
+            "project",
+        ),
+        (json!({ "name": "x", "kind": "project" }), "project"),
+        (json!({ "name": "x", "kind": "project", "project": "proj_2" }), "project"),
+        (
+            json!({ "name": "x", "kind": "project", "project": "proj_1", "domains": ["a.test"] }),
+            "domains",
+        ),
         (
             json!({ "name": "x", "kind": "secret", "expires_at": "2020-01-01T00:00:00Z" }),
             "expires_at",

@@ -2,7 +2,7 @@
 
 use epilogue_api::auth;
 use epilogue_core::{Agent, MicroCredits, OrgId};
-use epilogue_engine::records::{Credential, CredentialKind, Organization, Role};
+use epilogue_engine::records::{Credential, CredentialKind, Organization, Project, Role};
 use epilogue_engine::testing::OrganizationConfig;
 use serde_json::{Value, json};
 
@@ -90,6 +90,13 @@ pub fn organizations() -> Vec<OrganizationConfig> {
         "id": AVATAR, "name": "Ava", "kind": "avatar", "model": { "provider": "scripted" }
     });
     acme.agents.extend([support(), agent(avatar)]);
+    acme.projects = vec![Project {
+        org: "org_acme".into(),
+        id: "proj_1".into(),
+        name: "Support".into(),
+        agent: SUPPORT.into(),
+        created_at: START,
+    }];
     acme.keys = vec![
         secret("org_acme", OWN, Role::Own),
         secret("org_acme", OPERATE, Role::Operate),

@@ -111,6 +111,24 @@ async fn c1_a_projects_key_is_nobodys_key_elsewhere() {
 }
 
 #[tokio::test]
+async fn c1_a_key_that_is_made_for_a_project_opens_it_until_it_is_revoked() {
+    let house = house().await;
+    let body = json!({ "name": "Site", "kind": "project", "project": PROJECT });
+    let make = keyed(SECRET, Method::POST, "/epilogue/v1/keys", body.to_string());
+    let made = house.send(make).await.json();
+    let (key, id) = (made["key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
+    let create = async |project: &str| {
+        let path = format!("/v1/projects/{project}/sessions");
+        house.send(keyed(key, Method::POST, &path, r#"{"session_id":"x"}"#)).await
+    };
+    assert_eq!(create(PROJECT).await.status, 200);
+    unauthorized(&create(OTHER_PROJECT).await);
+    let revoke = format!("/epilogue/v1/keys/{id}");
+    assert_eq!(house.send(keyed(SECRET, Method::DELETE, &revoke, "")).await.status, 200);
+    unauthorized(&create(PROJECT).await);
+}
+
+#[tokio::test]
 async fn c2_0_what_is_below_this_api_and_none_of_it_404_405() {
     let house = house().await;
     let told = async |method: Method, path: &str| house.send(keyed(DK, method, path, "")).await;

@@ -7,13 +7,23 @@ mod support;
 mod access;
 mod agent;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
+mod chat;
+#[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod client;
+mod completions;
+mod completions_faults;
+mod completions_sessions;
+mod completions_stream;
+mod completions_tools;
 mod creates;
 mod ends;
 mod evaluation;
+mod gone;
+mod history;
 mod payloads;
 mod queries;
 mod searches;
+mod stats;
 mod sunsets;
 mod terminates;
 mod variables;

@@ -67,6 +67,7 @@ impl LanguageModel for FakeModel {
                 let end = async { Ok(ModelEvent::End { usage: None }) };
                 Ok(stream::once(late).chain(stream::once(end)).boxed())
             }
+            "both at once" => Ok(stream::iter(both(&request)).boxed()),
             "break off" => {
                 let text = Ok(ModelEvent::Text("Half a ".into()));
                 Ok(stream::iter([text, Err(ModelError::Incomplete)]).boxed())
@@ -74,6 +75,21 @@ impl LanguageModel for FakeModel {
             _ => self.scripted.stream(request).await,
         }
     }
+}
+
+/// Two calls of a tool at once, and what is said when both have results.
+fn both(request: &ModelRequest) -> Vec<Result<ModelEvent, ModelError>> {
+    let end = Ok(ModelEvent::End { usage: None });
+    if request.messages.last().is_some_and(|message| message.body.role == Role::Tool) {
+        return vec![Ok(ModelEvent::Text("I have both.".into())), end];
+    }
+    let call = |n: u32| ToolCall {
+        id: format!("both_{n}"),
+        name: "web_search".into(),
+        arguments: format!("{{\"q\":{n}}}"),
+    };
+    let calls = [0, 1].map(|n| Ok(ModelEvent::ToolCall(call(n))));
+    calls.into_iter().chain([end]).collect()
 }
 
 /// A receiver that notes what it is sent, and answers 200 unless told otherwise.

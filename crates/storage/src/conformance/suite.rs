@@ -276,6 +276,18 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            gone {
+                nothing_that_was_said_or_given_outlives_the_purge,
+                messages_stay_where_the_profile_keeps_them,
+                a_note_stays_where_the_api_keeps_transcripts,
+                a_dead_receiver_keeps_no_conversation,
+                a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
+            }
+            history {
+                the_history_of_a_project_shows_the_latest_first,
+                the_history_shows_what_the_analysis_made_of_a_session,
+                the_figures_of_a_project_are_those_of_its_sessions,
+            }
             subscriptions {
                 a_url_is_subscribed_once_in_its_project,
                 a_project_has_as_many_subscriptions_as_it_may_and_no_more,
@@ -330,7 +342,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 26] = [
+    const FILES: [&str; 28] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -343,7 +355,9 @@ mod tests {
         include_str!("ledger.rs"),
         include_str!("lists.rs"),
         include_str!("memory.rs"),
+        include_str!("gone.rs"),
         include_str!("histories.rs"),
+        include_str!("history.rs"),
         include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
         include_str!("projects.rs"),

@@ -346,7 +346,11 @@ fn attempts_of(db: &Connection, step: &Step) -> Result<Vec<Attempt>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn analyses(db: &Connection, org: &OrgId, session: SessionId) -> Result<Vec<AnalysisResult>> {
+pub(super) fn analyses(
+    db: &Connection,
+    org: &OrgId,
+    session: SessionId,
+) -> Result<Vec<AnalysisResult>> {
     let mut statement = db.prepare_cached(
         "SELECT form, result, at FROM analyses WHERE org_id = ?1 AND session_id = ?2 ORDER BY form",
     )?;
@@ -388,7 +392,7 @@ impl StepStore for SqliteStorage {
     }
 
     async fn settle(&self, request: SettleRequest, now: Timestamp) -> Result<SettleOutcome> {
-        self.writer.decide(move |db| step_settle::settle(db.connection, &request, now)).await
+        self.writer.decide(move |db| step_settle::settle(db, &request, now)).await
     }
 
     async fn settle_and_claim(
@@ -398,7 +402,7 @@ impl StepStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
         let decision = move |db: &Db<'_>| {
-            let outcome = step_settle::settle(db.connection, &request, now)?;
+            let outcome = step_settle::settle(db, &request, now)?;
             let claimed = match outcome {
                 SettleOutcome::Recorded { .. } => claim(db, &next, now)?,
                 SettleOutcome::LeaseLost => Vec::new(),

@@ -8,16 +8,16 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{activity, delivery, result, row, session, step};
+use super::{activity, delivery, purge, result, row, session, step, writer::Db};
 use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
 
 /// Records a report, unless the lease was lost, and draws its consequences.
 pub(super) fn settle(
-    db: &Connection,
+    writer: &Db<'_>,
     request: &SettleRequest,
     now: Timestamp,
 ) -> Result<SettleOutcome> {
-    let org = &request.org;
+    let (db, org) = (writer.connection, &request.org);
     let mine = |step: &Step| {
         step.attempt == request.attempt && matches!(step.state, StepState::Leased { .. })
     };
@@ -26,6 +26,9 @@ pub(super) fn settle(
     };
     for product in &request.products {
         keep(db, org, request.step.session, product)?;
+    }
+    if request.products.contains(&Product::Purge) {
+        writer.removes();
     }
     let attempt = Attempt {
         number: request.attempt,
@@ -167,19 +170,6 @@ fn keep(db: &Connection, org: &OrgId, session: SessionId, product: &Product) -> 
         Product::Delivery(made, attempt) => delivery::record(db, org, made, attempt),
         Product::Result(made, words) => result::keep(db, org, made, words),
         Product::Activity(entry) => activity::record(db, org, entry),
-        Product::Purge => purge(db, org, session),
+        Product::Purge => purge::purge(db, org, session),
     }
-}
-
-/// Removes what must not stay. Counters, cost, analysis, steps and the ledger do.
-fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
-    let id = session.0.as_bytes().as_slice();
-    db.prepare_cached("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?
-        .execute(params![org.as_str(), id])?;
-    db.prepare_cached(
-        "UPDATE sessions SET context = '{}', messages = 0, endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
-    )?
-    .execute(params![org.as_str(), id])?;
-    result::purge(db, org, session)?;
-    delivery::purge(db, org, session)
 }

@@ -39,6 +39,7 @@ use epilogue_core::{
     },
 };
 
+pub use self::history::PAGE_SIZE_MAX as HISTORY_PAGE_SIZE_MAX;
 pub(crate) use self::payload::payload;
 pub(crate) use self::search::SEARCHES_AT_ONCE;
 pub use self::sunset::{PathorsSettings, Sunset};

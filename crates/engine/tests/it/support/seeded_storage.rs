@@ -27,17 +27,18 @@ use epilogue_storage::{
     AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
-    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
-    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
-    OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page, PageRequest,
-    Progress, Project, ProjectAgent, ProjectAgentStore, PutCarrierOutcome, PutIntegrationOutcome,
-    ReceiveOutcome, RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets,
-    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome,
-    SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest,
-    StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore, TokenHolder,
-    TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome,
-    WriteVariables, WriteVariablesOutcome,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
+    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
+    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
+    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
+    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
+    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
+    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
+    Storage, SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables,
+    WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -147,6 +148,11 @@ scheduled!(StepStore {
     fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
     fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
     fn step_census() -> StepCensus;
+});
+
+scheduled!(HistoryStore {
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
 });
 
 scheduled!(ProjectAgentStore {

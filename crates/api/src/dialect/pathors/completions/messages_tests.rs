@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn read(messages: Value) -> Result<Vec<NewMessage>, Error> {
-    super::read(&Members(json!({ "messages": messages }).as_object().cloned()))
+    super::read(&Members::read(json!({ "messages": messages }).to_string().as_bytes()))
 }
 
 fn call(id: &str) -> Value {

@@ -108,7 +108,7 @@ mod tests {
         let mut body = json!({ "messages": [{ "role": "user", "content": "x" }] });
         let members = body.as_object_mut().expect("an object");
         members.extend(more.as_object().expect("an object").clone());
-        Asked::read(&Members(Some(members.clone())))
+        Asked::read(&Members::Of(members.clone()))
     }
 
     fn tool(name: &str) -> Value {
@@ -120,9 +120,9 @@ mod tests {
         let asked = asked(json!({ "model": "gpt-x", "n": 3, "tools": null, "stream": null }));
         let asked = asked.expect("a call");
         assert!(asked.tools.is_empty() && !asked.stream && asked.person.is_none());
-        assert!(Asked::read(&Members(None)).is_err());
+        assert!(Asked::read(&Members::Nothing).is_err() && Asked::read(&Members::Other).is_err());
         let silent = json!({ "messages": [{ "role": "assistant", "content": null }] });
-        assert!(Asked::read(&Members(silent.as_object().cloned())).is_err());
+        assert!(Asked::read(&Members::read(silent.to_string().as_bytes())).is_err());
     }
 
     #[test]
