@@ -1,5 +1,7 @@
 //! The session of a completion: named by a header, or by the body, or by the server.
 
+use std::fmt::Write as _;
+
 use epilogue_core::ProjectId;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -69,7 +71,12 @@ fn of_call(project: &ProjectId, key: &str) -> String {
     digest.update(project.as_str());
     digest.update(key);
     let digest = digest.finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let (half, _) = digest.split_at(16);
+    half.iter().fold(String::with_capacity(32), |mut name, byte| {
+        // A text takes whatever is written to it.
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
 }
 
 /// The header that names the session in an answer. `None`: its name cannot stand in a header, and came
