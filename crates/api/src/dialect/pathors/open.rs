@@ -42,7 +42,7 @@ async fn create(
     let name = limits::name(&body)?;
     let provider = limits::text(&body, "provider", PROVIDER_CHARS_MAX)?;
     let variables = limits::variables(&body)?.unwrap_or_default();
-    let beginning = Beginning { provider, variables, person: None };
+    let beginning = Beginning { provider, variables, ..Beginning::default() };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
         let set = (beginning.variables.clone(), Nulls::Kept);
