@@ -168,21 +168,27 @@ pub async fn subscribers_are_told_by_steps_of_their_own_from_the_open_on(
     audit(&*world.store, &world.org).await
 }
 
-pub async fn a_session_is_final_only_when_its_start_is_told(backend: &impl Backend) -> Result<()> {
+pub async fn a_receivers_last_news_waits_for_its_own_start_alone(
+    backend: &impl Backend,
+) -> Result<()> {
     let world = World::new(backend).await?;
-    let first = subscribed(&world, 1, &["session.started"]).await?;
+    let first = subscribed(&world, 1, &["session.started", "session.finalized"]).await?;
     let live = opened(&world, 1).await?;
     world.ended(live.id, at(1)).await?;
     for (other, _) in world.store.steps_of(&world.org, live.id).await? {
-        if other.target.is_none()
-            && other.kind != StepKind::NotifyFinalized
-            && other.kind != StepKind::Purge
-        {
+        let last = [StepKind::NotifyFinalized, StepKind::Purge];
+        if other.target.is_none() && !last.contains(&other.kind) {
             world.done(other.id(), at(2)).await?;
         }
     }
-    let stored = world.step(live.id, StepKind::NotifyFinalized).await?;
-    assert_eq!(stored.state, StepState::Waiting, "the start is not told yet");
+    let own = world.step(live.id, StepKind::NotifyFinalized).await?;
+    assert_eq!(
+        (own.target, own.state),
+        (None, StepState::Owed { due_at: at(2) }),
+        "another's news"
+    );
+    let waits = (StepKind::NotifyFinalized, 1, "waiting");
+    assert!(told(&world, &live).await?.contains(&waits), "its start is not told yet");
     let started = step(&live, StepKind::NotifyStarted, &first);
     let gone = StepReport::Skipped("the subscription is gone".into());
     let settled = work(&world, started, gone).await?;

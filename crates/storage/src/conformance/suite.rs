@@ -292,7 +292,7 @@ macro_rules! conformance_suite {
                 a_url_is_subscribed_once_in_its_project,
                 a_project_has_as_many_subscriptions_as_it_may_and_no_more,
                 subscribers_are_told_by_steps_of_their_own_from_the_open_on,
-                a_session_is_final_only_when_its_start_is_told,
+                a_receivers_last_news_waits_for_its_own_start_alone,
                 a_subscribers_step_parks_and_is_resumed_alone,
                 steps_of_one_moment_are_listed_once_each,
                 whoever_subscribes_when_a_session_ends_is_told,

@@ -3,7 +3,7 @@
 use epilogue_core::{
     OrgId, SessionId, Step, StepId, StepState, Timestamp,
     event::Activity,
-    finalization,
+    finalization::{self, Standing},
     step::{Attempt, AttemptOutcome},
 };
 use rusqlite::{Connection, params};
@@ -62,20 +62,19 @@ pub(super) fn settle(
 /// Releases the steps that may run now, and makes the session final when nothing is owed.
 fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
     let steps = step::of_session(db, org, id)?;
-    let states: Vec<_> = steps.iter().map(|step| (step.kind, step.state.clone())).collect();
+    let standings: Vec<_> = steps.iter().map(Standing::from).collect();
     let mut released = Vec::new();
-    if states.iter().any(|(_, state)| *state == StepState::Waiting)
+    if steps.iter().any(|step| step.state == StepState::Waiting)
         && let Some(session) = session::read(db, org, id)?
     {
         for step in steps.iter().filter(|step| step.state == StepState::Waiting) {
-            if finalization::is_ready(step.kind, &session.profile, &states) {
+            if finalization::is_ready((step.kind, step.target), &session.profile, &standings) {
                 set_state(db, org, step.id(), &StepState::Owed { due_at: now }, 0)?;
                 released.push(step.kind);
             }
         }
     }
-    let finalized =
-        states.iter().all(|(_, state)| state.is_settled()) && finalize(db, org, id, now)?;
+    let finalized = steps.iter().all(|step| step.state.is_settled()) && finalize(db, org, id, now)?;
     Ok(SettleOutcome::Recorded { finalized, released })
 }
 
