@@ -293,6 +293,8 @@ macro_rules! conformance_suite {
                 a_project_has_as_many_subscriptions_as_it_may_and_no_more,
                 subscribers_are_told_by_steps_of_their_own_from_the_open_on,
                 a_receivers_last_news_waits_for_its_own_start_alone,
+                what_is_owed_to_a_subscription_is_settled_when_it_goes,
+                what_is_owed_to_a_subscription_goes_a_part_at_a_time,
                 a_subscribers_step_parks_and_is_resumed_alone,
                 steps_of_one_moment_are_listed_once_each,
                 whoever_subscribes_when_a_session_ends_is_told,

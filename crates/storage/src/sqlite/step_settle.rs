@@ -1,7 +1,9 @@
 //! Recording what an attempt at a step came to, in SQLite.
 
+use std::collections::BTreeSet;
+
 use epilogue_core::{
-    OrgId, SessionId, Step, StepId, StepState, Timestamp,
+    OrgId, SessionId, Step, StepId, StepState, SubscriptionId, Timestamp,
     event::Activity,
     finalization::{self, Standing},
     step::{Attempt, AttemptOutcome},
@@ -9,7 +11,7 @@ use epilogue_core::{
 use rusqlite::{Connection, params};
 
 use super::{activity, delivery, purge, result, row, session, step, writer::Db};
-use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
+use crate::{GONE_STEPS_MAX, Product, Result, SettleOutcome, SettleRequest, StepReport};
 
 /// Records a report, unless the lease was lost, and draws its consequences.
 pub(super) fn settle(
@@ -57,6 +59,40 @@ pub(super) fn settle(
         return Ok(SettleOutcome::Recorded { finalized: false, released: Vec::new() });
     }
     advance(db, org, request.step.session, now)
+}
+
+/// Why nobody is told.
+const GONE: &str = "the subscription is gone";
+
+/// Settles what is still to be told to a subscription that is gone, a part of it at a time.
+pub(super) fn skip_all(
+    db: &Connection,
+    org: &OrgId,
+    gone: SubscriptionId,
+    now: Timestamp,
+) -> Result<u32> {
+    let steps = step::to_subscriber(db, org, gone, GONE_STEPS_MAX)?;
+    let mut sessions = BTreeSet::new();
+    for (step, claimed_at) in &steps {
+        if let (StepState::Leased { .. }, Some(started_at)) = (&step.state, claimed_at) {
+            // Whoever is at it has lost its lease by now.
+            let attempt = Attempt {
+                number: step.attempt,
+                started_at: *started_at,
+                finished_at: now,
+                outcome: AttemptOutcome::Skipped,
+                detail: GONE.to_owned(),
+            };
+            record_attempt(db, org, step.id(), &attempt)?;
+        }
+        let skipped = StepState::Skipped { at: now, reason: GONE.to_owned() };
+        set_state(db, org, step.id(), &skipped, step.failures)?;
+        sessions.insert(step.session);
+    }
+    for session in sessions {
+        advance(db, org, session, now)?;
+    }
+    Ok(u32::try_from(steps.len()).unwrap_or(u32::MAX))
 }
 
 /// Releases the steps that may run now, and makes the session final when nothing is owed.
