@@ -254,7 +254,7 @@ pub async fn what_the_agent_saved_comes_with_its_turn(backend: &impl Backend) ->
     assert_eq!(Value::Object(bag.clone()), json!({ "name": "Ann", "n": 2, "x": null }));
     // What was said counts, even if the bag cannot take what was saved.
     let long = json!({ "long": "x".repeat(BAG_BYTES_MAX), "n": 3 });
-    let bag = Map::from_iter(bag.into_iter().chain([("n".to_owned(), json!(3))]));
+    let bag: Map<_, _> = bag.into_iter().chain([("n".to_owned(), json!(3))]).collect();
     assert_eq!(save(long, 3).await?, bag, "what fits is kept");
     assert_eq!(world.stored(session.id).await?.turns, 3);
 
