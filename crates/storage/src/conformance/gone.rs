@@ -49,7 +49,7 @@ fn told(session: &Session, kind: StepKind, accepted: bool) -> Product {
 async fn ended<S: Storage>(world: &World<S>, n: u32, keeps: Keeps) -> Result<Session> {
     let mut session = world.session(n);
     session.profile = Profile { keeps, holds_media: false, ..profile() };
-    session.person = epilogue_core::Person::new(GIVEN);
+    session.person = epilogue_core::Person::new("ann@example.com");
     session.context.bag = [("name".to_owned(), json!(GIVEN))].into_iter().collect();
     world.open(&session).await?;
     let begin = BeginTurnRequest { key: Some("key".into()), ..world.begin(session.id, START) };
@@ -117,7 +117,7 @@ pub async fn nothing_that_was_said_or_given_outlives_the_purge(
     let after = traces(&world, &session).await?;
     assert!(![SAID, GIVEN, ANSWERED].iter().any(|text| after.contains(text)), "{after}");
     let stored = world.stored(session.id).await?;
-    assert_eq!((stored.context, stored.messages), (Context::default(), 0));
+    assert_eq!((stored.context, stored.messages, stored.person), (Context::default(), 0, None));
     let kept = (stored.usage, stored.opened_at, stored.state.clone());
     let expected = (session.usage, session.opened_at);
     assert_eq!((kept.0, kept.1), expected, "what was counted stays");
