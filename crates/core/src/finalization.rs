@@ -189,10 +189,9 @@ impl From<&Step> for Standing {
 /// Whether the step of this kind and receiver may run, given where the session's steps stand.
 ///
 /// `purge` destroys what the others read, so it waits until they have settled for good, and a
-/// parked one holds it. Where the API itself promises that nothing stays, webhooks hold it only until
-/// they are at rest: a dead receiver keeps no conversation, and a notification that is resumed
-/// afterwards tells what has stayed. The rest only wait for others to be at rest, so that one parked
-/// step does not silence the webhooks; and what is told to one receiver never waits for another.
+/// parked one holds it; see [`holds`] for where the API itself promises that nothing stays. The rest only
+/// wait for others to be at rest, so that one parked step does not silence the webhooks; and what is
+/// told to one receiver never waits for another.
 pub fn is_ready(
     (kind, target): (StepKind, Option<SubscriptionId>),
     profile: &Profile,
@@ -216,10 +215,27 @@ pub fn is_ready(
         StepKind::Purge if profile.keeps == Keeps::Transcript => {
             others.all(|other| other.state.is_settled())
         }
-        StepKind::Purge => others.all(|other| {
-            other.state.is_settled() || (other.kind.notifies() && other.state.is_at_rest())
-        }),
+        StepKind::Purge => !others.any(|other| holds(other, steps)),
     }
+}
+
+/// Whether a step holds a purge that the API itself promises. Readers do until they have settled,
+/// notifications only until they have been tried once: a dead receiver keeps no conversation. Their
+/// words are on record by then, and are told again as they are; what was never put on record is told
+/// of what has stayed.
+fn holds(step: &Standing, steps: &[Standing]) -> bool {
+    if !step.kind.notifies() {
+        return !step.state.is_settled();
+    }
+    // The last news for a receiver that is down wait for its other news.
+    let is_in_vain = |other: &Standing| {
+        let is_same = other.kind != step.kind && other.target == step.target;
+        is_same && other.kind.notifies() && other.failed && !other.state.is_at_rest()
+    };
+    let waits_in_vain = step.kind == StepKind::NotifyFinalized
+        && step.state == StepState::Waiting
+        && steps.iter().any(is_in_vain);
+    !(step.state.is_at_rest() || step.failed || waits_in_vain)
 }
 
 /// A step that a decision writes.

@@ -192,6 +192,31 @@ fn where_the_api_promises_a_purge_only_its_readers_hold_it() {
     }
 }
 
+#[test]
+fn a_dead_receiver_holds_a_promised_purge_only_until_it_has_been_tried_once() {
+    let profile = Profile { keeps: Keeps::Counters, ..session().profile };
+    let (owed, waiting) = (StepState::Owed { due_at: NOW }, StepState::Waiting);
+    let done = StepState::Done { at: NOW };
+    let ready = |memory: &StepState, ended: Standing, finalized: Standing| {
+        let steps = [own(StepKind::IngestMemory, memory), ended, finalized];
+        may_run(StepKind::Purge, &profile, &steps)
+    };
+    let ended = |failed| Standing { failed, ..own(StepKind::NotifyEnded, &owed) };
+    let last = || own(StepKind::NotifyFinalized, &waiting);
+    assert!(ready(&done, ended(true), last()), "its last news wait for its other news");
+    assert!(!ready(&done, ended(false), last()), "untried");
+    assert!(!ready(&owed, ended(true), last()), "a reader");
+    let told = own(StepKind::NotifyEnded, &done);
+    assert!(!ready(&done, told.clone(), last()), "it may run, and has not");
+    let tried = Standing { failed: true, ..own(StepKind::NotifyFinalized, &owed) };
+    assert!(ready(&done, told, tried));
+    let anothers = SubscriptionId(uuid::Uuid::from_u128(1));
+    let another = Standing { target: Some(anothers), ..last() };
+    assert!(!ready(&done, ended(true), another), "its receiver is another");
+    let kept = [ended(true), last()];
+    assert!(!may_run(StepKind::Purge, &session().profile, &kept), "where transcripts are kept");
+}
+
 /// A session whose conversation is in the client's keeping, open for an hour, quiet since `quiet`.
 fn kept_by_client(messages: u32, quiet: Span) -> Session {
     let mut session = session();

@@ -139,6 +139,45 @@ async fn c2_4_a_dead_receiver_keeps_no_conversation_and_is_told_afterwards() {
     assert!(!file(&house).await.contains(CANARY), "what it answers is not kept either");
 }
 
+/// With the schedule as it is shipped: a receiver that stays dead keeps nothing but the words it is owed,
+/// and those no longer than it is tried.
+#[tokio::test]
+async fn c2_4_messages_and_variables_go_at_once_though_a_receiver_stays_dead() {
+    let house = house().await;
+    let variables = json!([{ "key": "name", "type": "string", "description": "Their name." }]);
+    let change = json!({ "variableConfigs": variables }).to_string();
+    let changed = house.send(keyed(DK, Method::PATCH, &current("/agent"), change)).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    house.webhooks.refuse(1_000);
+    house.webhooks.say(CANARY);
+    had(&house, "a").await;
+    house.end("a").await;
+    house.run_until_idle().await;
+    let id = house.session("a").await.id;
+    let (told, purge) = (StepId::own(id, StepKind::NotifyEnded), StepId::own(id, StepKind::Purge));
+    assert!(matches!(state(&house, told).await, StepState::Owed { .. }), "it is down");
+    assert!(
+        matches!(state(&house, purge).await, StepState::Done { .. }),
+        "and nobody waits for it"
+    );
+    let session = house.session("a").await;
+    assert_eq!((session.context, session.messages), (Context::default(), 0));
+    assert_eq!(file(&house).await.matches(CANARY).count(), 1, "the words that it is owed");
+    let first = house.webhooks.heard()[0].body.clone();
+    assert!(first.contains(CANARY), "{first}");
+    for _ in 0..100 {
+        if state(&house, told).await.is_at_rest() {
+            break;
+        }
+        house.clock.advance(Span::from_secs(36_000));
+        house.run_until_idle().await;
+    }
+    assert!(matches!(state(&house, told).await, StepState::Parked { .. }));
+    let heard = house.webhooks.heard();
+    assert!(heard.len() > 1 && heard.iter().all(|heard| heard.body == first), "the same each time");
+    assert!(!answers(&house, "a").await.contains(CANARY) && !file(&house).await.contains(CANARY));
+}
+
 async fn state(house: &Fixture, id: StepId) -> StepState {
     let steps = house.engine.steps_of(&ORG.into(), id.session).await.expect("read");
     let step = steps.into_iter().map(|(step, _)| step).find(|step| step.id() == id);

@@ -80,12 +80,9 @@ pub async fn a_projects_changes_make_an_agent_of_its_own(backend: &impl Backend)
         (named("Ours", 0).overlay, json!({ "name": "Ours" }))
     );
     let (_, agent) = own(&**store, org).await?.expect("it is made");
-    let expected = Agent {
-        id: overlay::agent_id(&project()),
-        name: "Ours".into(),
-        memory_of: Some(busy_agent().id),
-        ..busy_agent()
-    };
+    let memory_of = Some(busy_agent().id);
+    let id = overlay::agent_id(&project());
+    let expected = Agent { id, name: "Ours".into(), memory_of, ..busy_agent() };
     assert_eq!(agent, expected);
     let late = store.write_project_agent(org, named("Late", 0), at(2)).await?;
     assert_eq!(late, WriteProjectAgentOutcome::Changed);

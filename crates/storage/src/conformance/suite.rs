@@ -282,6 +282,8 @@ macro_rules! conformance_suite {
                 messages_stay_where_the_profile_keeps_them,
                 a_note_stays_where_the_api_keeps_transcripts,
                 a_dead_receiver_keeps_no_conversation,
+                a_receiver_that_is_still_to_be_told_keeps_its_own_words_alone,
+                what_is_told_while_the_purge_runs_does_not_outlive_it,
                 a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
             }
             history {

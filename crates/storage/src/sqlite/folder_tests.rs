@@ -193,3 +193,17 @@ fn sqlite_folds_nothing_by_itself() {
         .expect("read");
     assert_eq!(every, 0);
 }
+
+#[test]
+fn a_file_that_is_migrated_is_looked_through_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let mut writer = connection::writing(&path).expect("opens");
+    connection::migrate_to(&mut writer, 11);
+    connection::mark_scrubbed(&writer, true).expect("marked");
+    connection::migrate(&mut writer).expect("migrated");
+    assert!(!connection::is_scrubbed(&writer).expect("read"));
+    connection::mark_scrubbed(&writer, true).expect("marked");
+    connection::migrate(&mut writer).expect("there is nothing to do");
+    assert!(connection::is_scrubbed(&writer).expect("read"));
+}

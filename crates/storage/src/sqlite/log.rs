@@ -52,7 +52,7 @@ const LOOK_ON_AFTER: Duration = Duration::from_millis(20);
 /// How long it leaves a file alone that it could not read or write; twice as long each time, up to
 /// the other.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-const LOOK_AGAIN_AFTER_MAX: Duration = Duration::from_secs(300);
+const LOOK_AGAIN_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// How long after a removal the log is emptied, together with whatever else was removed meanwhile.
 const EMPTY_AFTER: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ const EMPTY_AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
 const HELPED_MAX: u32 = 20;
 
 /// After how long in vain that is told, and again after as long.
-const TOLD_AFTER: Duration = Duration::from_secs(60);
+const TOLD_AFTER: Duration = Duration::from_mins(1);
 
 /// How long the log is waited for where somebody waits for that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -200,7 +200,7 @@ impl Log {
             self.overdue.store(0, Relaxed);
             (self.due, self.waiting, self.places) = (never(), false, None);
         } else {
-            self.put_off(emptied.err());
+            self.put_off(emptied.err().as_ref());
         }
     }
 
@@ -219,14 +219,14 @@ impl Log {
     }
 
     /// Tries again later, and says so now and then.
-    fn put_off(&mut self, error: Option<Error>) {
+    fn put_off(&mut self, error: Option<&Error>) {
         let pause = again_after(self.tries);
         self.due = after(pause);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let before = self.overdue.fetch_add(millis(pause), Relaxed);
         let now = before.saturating_add(millis(pause));
         if now / millis(TOLD_AFTER) > before / millis(TOLD_AFTER) {
-            let error = error.as_ref().map(|error| error as &dyn std::error::Error);
+            let error = error.map(|error| error as &dyn std::error::Error);
             tracing::warn!(
                 error,
                 seconds = now / 1_000,

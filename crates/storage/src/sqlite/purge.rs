@@ -10,7 +10,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{delivery, result, row, session};
+use super::{delivery, result, row, session, step};
 use crate::Result;
 
 /// Removes what must not stay. Counters, cost, evaluation, steps and the ledger do.
@@ -34,6 +34,8 @@ pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
     db.prepare_cached("DELETE FROM analyses WHERE org_id = ?1 AND session_id = ?2 AND form = ?3")?
         .execute(params![org.as_str(), id.0.as_bytes().as_slice(), EXTRACTION])?;
     if keeps != Keeps::Transcript {
+        // Who it was with is the client's as well. What memory keeps has its own key.
+        everywhere("UPDATE sessions SET person = NULL WHERE org_id = ?1 AND session_id = ?2")?;
         // What was said at the end is part of what was said.
         everywhere(
             "UPDATE activity SET detail = json_remove(detail, '$.note')
@@ -46,7 +48,7 @@ pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
          WHERE org_id = ?1 AND session_id = ?2 AND settled_at IS NOT NULL",
     )?;
     result::purge(db, org, id)?;
-    delivery::purge(db, org, id)
+    delivery::purge(db, org, id, &step::of_session(db, org, id)?)
 }
 
 /// Takes the variables out of a transcript that stays: the agent's calls by which it saved them keep

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use epilogue_core::{
-    OrgId, SessionId, Step, StepId, StepState, SubscriptionId, Timestamp,
+    OrgId, SessionId, Step, StepId, StepKind, StepState, SubscriptionId, Timestamp,
     event::Activity,
     finalization::{self, Standing},
     step::{Attempt, AttemptOutcome},
@@ -55,10 +55,12 @@ pub(super) fn settle(
         _ => step.failures,
     };
     set_state(db, org, request.step, &state, failures)?;
-    if !state.is_at_rest() {
+    // A purge may wait for the first failure of a notification.
+    let first_failure = step.failures == 0 && failures > 0;
+    if !(state.is_at_rest() || first_failure) {
         return Ok(SettleOutcome::Recorded { finalized: false, released: Vec::new() });
     }
-    advance(db, org, request.step.session, now)
+    advance(writer, org, request.step.session, now)
 }
 
 /// Why nobody is told.
@@ -66,11 +68,12 @@ const GONE: &str = "the subscription is gone";
 
 /// Settles what is still to be told to a subscription that is gone, a part of it at a time.
 pub(super) fn skip_all(
-    db: &Connection,
+    writer: &Db<'_>,
     org: &OrgId,
     gone: SubscriptionId,
     now: Timestamp,
 ) -> Result<u32> {
+    let db = writer.connection;
     let steps = step::to_subscriber(db, org, gone, GONE_STEPS_MAX)?;
     let mut sessions = BTreeSet::new();
     for (step, claimed_at) in &steps {
@@ -90,14 +93,21 @@ pub(super) fn skip_all(
         sessions.insert(step.session);
     }
     for session in sessions {
-        advance(db, org, session, now)?;
+        advance(writer, org, session, now)?;
     }
     Ok(u32::try_from(steps.len()).unwrap_or(u32::MAX))
 }
 
-/// Releases the steps that may run now, and makes the session final when nothing is owed.
-fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
+/// Releases the steps that may run now, and makes the session final when nothing is owed. What a purge
+/// has left for a receiver that was still to be told goes when it is not any more.
+fn advance(writer: &Db<'_>, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
+    let db = writer.connection;
     let steps = step::of_session(db, org, id)?;
+    let is_purged =
+        |step: &Step| step.kind == StepKind::Purge && matches!(step.state, StepState::Done { .. });
+    if steps.iter().any(is_purged) && delivery::forget(db, org, id, &steps)? {
+        writer.removes();
+    }
     let standings: Vec<_> = steps.iter().map(Standing::from).collect();
     let mut released = Vec::new();
     if steps.iter().any(|step| step.state == StepState::Waiting)
