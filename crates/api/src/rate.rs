@@ -6,6 +6,7 @@ use std::{
 };
 
 use epilogue_core::{KeyId, OrgId, ProjectId, SessionId, Span, Timestamp};
+use epilogue_engine::records::KeyHash;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
@@ -34,8 +35,8 @@ pub enum Subject {
     History(OrgId, SessionId),
     /// Ends of a session.
     Ends(OrgId, SessionId),
-    /// Ends of whatever session has a name in a project.
-    EndsByName(OrgId, ProjectId, String),
+    /// Ends of whatever session has a name in a project: the name as its digest, for names are long.
+    EndsByName(OrgId, ProjectId, KeyHash),
 }
 
 /// Counts requests in windows of a minute, one window per subject.

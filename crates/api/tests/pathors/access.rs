@@ -135,8 +135,16 @@ async fn c2_0_what_is_below_this_api_and_none_of_it_404_405() {
     refused(&told(Method::GET, "/project/proj_1/nothing").await, 404, "Not found");
     refused(&told(Method::GET, "/api/project/proj_1").await, 404, "Not found");
     refused(&told(Method::GET, "/v1/projects/proj_1/sessions/a/b").await, 404, "Not found");
+    for path in ["/project", "/project/", "/api/project/", "/project//session"] {
+        assert_eq!(told(Method::POST, path).await.status, 404, "{path}");
+    }
     let object = json!({ "error": { "message": "Not found", "details": null } });
-    for path in ["/v1/projects/proj_1/nothing", "/api/v1/projects/proj_1/nothing"] {
+    for path in [
+        "/v1/projects/proj_1/nothing",
+        "/api/v1/projects/proj_1/nothing",
+        "/v1/projects/proj_1",
+        "/v1/projects/",
+    ] {
         assert_eq!(told(Method::GET, path).await.json(), object, "{path}");
     }
     for path in ["/project/proj_1/session", "/api/v1/projects/proj_1/sessions"] {

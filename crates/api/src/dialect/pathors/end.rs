@@ -17,7 +17,7 @@ use super::{
     paths,
     wire::Members,
 };
-use crate::{Api, rate::Subject};
+use crate::{Api, auth, rate::Subject};
 
 pub(super) fn routes() -> Router<Api> {
     paths::SESSIONS.to(&delete(end))
@@ -53,7 +53,7 @@ async fn end(
 /// Counts an end against its session's limit: under the name, whether or not there is such a session.
 pub(super) fn within_limit(api: &Api, member: &Member, name: &str) -> Result<(), Error> {
     let project = member.project.id.clone();
-    let subject = Subject::EndsByName(member.org().clone(), project, name.to_owned());
+    let subject = Subject::EndsByName(member.org().clone(), project, auth::hash(name));
     limits::within(api, &subject, api.settings().ends_per_minute)
 }
 
