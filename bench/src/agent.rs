@@ -1,5 +1,7 @@
 //! The organization and the agent that all is measured with, and what their clients send.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use clap::ValueEnum;
 use http::Method;
 use serde::Deserialize;
@@ -12,6 +14,11 @@ use crate::{
 
 const KEY: &str = "tk_live_bench";
 const AGENT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
+/// Where the project is, in the API that has projects.
+const PROJECT: &str = "/v1/projects/proj_bench";
+/// How many sessions have been opened whose client gives the name.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+const QUESTION: &str = "When are you open on Sundays?";
 
 /// What differs between measurements.
 #[derive(Clone, Debug)]
@@ -71,6 +78,9 @@ greeting = "Hello! How can I help you today?"
 price = {{ per_session = "0.001", per_1k_tokens = "0.01" }}
 model = {model}
 {webhook}
+[[organizations.projects]]
+id = "proj_bench"
+agent = "{AGENT}"
 "#
     )
 }
@@ -83,19 +93,23 @@ pub enum Api {
     Talkifai,
     /// Chats; turns are answered whole.
     Dasha,
+    /// Sessions of a project that leave nothing behind; turns are completions, answered whole.
+    Pathors,
 }
 
 /// An open session, as its client knows it.
 #[derive(Clone, Debug)]
 pub struct Session {
-    path: String,
+    api: Api,
+    id: String,
+    /// What it is talked to and ended with.
     bearer: String,
-    message: &'static str,
 }
 
 impl Api {
     /// Opens a session.
     pub fn open(self) -> Result<Call> {
+        let bearer = format!("Bearer {KEY}");
         match self {
             Self::Talkifai => {
                 let body =
@@ -104,8 +118,14 @@ impl Api {
             }
             Self::Dasha => {
                 let body = format!(r#"{{"agent_id":"{AGENT}","ttl_seconds":1800}}"#);
-                let bearer = format!("Bearer {KEY}");
                 call(Method::POST, "/api/v1/chats", &[("authorization", &bearer)], body)
+            }
+            Self::Pathors => {
+                let id = OPENED.fetch_add(1, Relaxed);
+                let body =
+                    format!(r#"{{"session_id":"bench-{id}","variables":{{"name":"someone"}}}}"#);
+                let path = format!("{PROJECT}/sessions");
+                call(Method::POST, &path, &[("authorization", &bearer)], body)
             }
         }
     }
@@ -115,6 +135,7 @@ impl Api {
         match self {
             Self::Talkifai => talkifai_opened,
             Self::Dasha => dasha_opened,
+            Self::Pathors => pathors_opened,
         }
     }
 }
@@ -126,11 +147,8 @@ fn talkifai_opened(answer: Answer) -> Result<Session> {
         session_token: String,
     }
     let opened: Opened = serde_json::from_slice(&answer.ok()?.body)?;
-    Ok(Session {
-        path: format!("/v1/chat/sessions/{}", opened.conversation_id),
-        bearer: format!("Bearer {}", opened.session_token),
-        message: r#"{"message":"When are you open on Sundays?"}"#,
-    })
+    let bearer = format!("Bearer {}", opened.session_token);
+    Ok(Session { api: Api::Talkifai, id: opened.conversation_id, bearer })
 }
 
 fn dasha_opened(answer: Answer) -> Result<Session> {
@@ -139,11 +157,17 @@ fn dasha_opened(answer: Answer) -> Result<Session> {
         id: String,
     }
     let opened: Opened = serde_json::from_slice(&answer.ok()?.body)?;
-    Ok(Session {
-        path: format!("/api/v1/chats/{}", opened.id),
-        bearer: format!("Bearer {KEY}"),
-        message: r#"{"content":"When are you open on Sundays?"}"#,
-    })
+    Ok(Session { api: Api::Dasha, id: opened.id, bearer: format!("Bearer {KEY}") })
+}
+
+fn pathors_opened(answer: Answer) -> Result<Session> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Opened {
+        session_id: String,
+    }
+    let opened: Opened = serde_json::from_slice(&answer.ok()?.body)?;
+    Ok(Session { api: Api::Pathors, id: opened.session_id, bearer: format!("Bearer {KEY}") })
 }
 
 /// Reads the answer to an end or a whole turn.
@@ -154,16 +178,36 @@ pub fn accepted(answer: Answer) -> Result<()> {
 impl Session {
     /// Sends a message: a turn.
     pub fn say(&self) -> Result<Call> {
-        self.post("messages", self.message)
+        let id = &self.id;
+        let (path, body) = match self.api {
+            Api::Talkifai => (
+                format!("/v1/chat/sessions/{id}/messages"),
+                format!(r#"{{"message":"{QUESTION}"}}"#),
+            ),
+            Api::Dasha => {
+                (format!("/api/v1/chats/{id}/messages"), format!(r#"{{"content":"{QUESTION}"}}"#))
+            }
+            Api::Pathors => {
+                let message = format!(r#"{{"role":"user","content":"{QUESTION}"}}"#);
+                let body = format!(r#"{{"session_id":"{id}","messages":[{message}]}}"#);
+                (format!("{PROJECT}/chat/completions"), body)
+            }
+        };
+        call(Method::POST, &path, &[("authorization", &self.bearer)], body)
     }
 
     /// Ends it.
     pub fn end(&self) -> Result<Call> {
-        self.post("end", "")
-    }
-
-    fn post(&self, what: &str, body: &str) -> Result<Call> {
-        let path = format!("{}/{what}", self.path);
-        call(Method::POST, &path, &[("authorization", &self.bearer)], body.to_owned())
+        let id = &self.id;
+        let (method, path, body) = match self.api {
+            Api::Talkifai => (Method::POST, format!("/v1/chat/sessions/{id}/end"), String::new()),
+            Api::Dasha => (Method::POST, format!("/api/v1/chats/{id}/end"), String::new()),
+            Api::Pathors => (
+                Method::DELETE,
+                format!("{PROJECT}/sessions"),
+                format!(r#"{{"session_id":"{id}"}}"#),
+            ),
+        };
+        call(method, &path, &[("authorization", &self.bearer)], body)
     }
 }

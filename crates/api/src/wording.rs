@@ -15,6 +15,7 @@ impl Wording for Dialects {
             native::NAME => native::payload(notification),
             dialect::talkifai::NAME => dialect::talkifai::payload(notification),
             dialect::dasha::NAME => dialect::dasha::payload(notification),
+            dialect::pathors::NAME => dialect::pathors::payload(notification),
             _ => None,
         }
     }

@@ -272,6 +272,12 @@ pub struct WebhookSpec {
     /// What is sent instead of the event's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyTemplate>,
+    /// Which events it is told, such as `session.ended`. Absent: as the session's API says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Which of the extracted variables it is told. Absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable_keys: Option<Vec<String>>,
 }
 
 impl WebhookSpec {
@@ -285,6 +291,8 @@ impl WebhookSpec {
             method: HookMethod::Post,
             query: BTreeMap::new(),
             body: None,
+            events: None,
+            variable_keys: None,
         }
     }
 }

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    id::{AgentId, SessionId, StepId},
+    id::{AgentId, ProjectId, SessionId, StepId},
     reason::EndRequest,
     session::{Ended, Session},
+    subscription::Subscription,
     time::Timestamp,
 };
 
@@ -141,6 +142,27 @@ impl Activity {
             agent: Some(agent.clone()),
             by,
             detail,
+        }
+    }
+
+    /// Somebody subscribed to a project, or no longer does. The URL may hold secrets and is not told.
+    pub fn subscription(
+        verb: &str,
+        (project, subscription): (&ProjectId, &Subscription),
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        let id = subscription.id;
+        Self {
+            id: format!("subscription.{verb}:{id}"),
+            at,
+            kind: format!("subscription.{verb}"),
+            session: None,
+            agent: None,
+            by,
+            detail: json!({
+                "project": project, "subscription": id.to_string(), "events": subscription.events,
+            }),
         }
     }
 

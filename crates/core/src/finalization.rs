@@ -3,12 +3,14 @@
 use crate::{
     agent::{Agent, WebhookSpec},
     event::Activity,
+    id::SubscriptionId,
     ledger::Transaction,
     money::MicroCredits,
-    profile::{Keeps, NotifyEnded, Profile},
+    profile::{Hears, Keeps, NotifyEnded, Profile},
     reason::{Deadline, EndReason, EndRequest},
     session::{Ended, Session},
     step::{StepKind, StepState},
+    subscription::{self, Subscription},
     time::Timestamp,
 };
 
@@ -20,6 +22,8 @@ pub const STORE_LANE: &str = "store";
 pub struct Planned {
     /// Which step.
     pub kind: StepKind,
+    /// Which subscriber it tells, if it tells one.
+    pub target: Option<SubscriptionId>,
     /// Whether it is owed.
     pub need: Need,
 }
@@ -36,13 +40,43 @@ pub enum Need {
     NotOwed(&'static str),
 }
 
-/// The whole plan of a session: every kind of step, owed or not. It follows from what was frozen
-/// at open and what was said, so it can be asked for again at any time.
-pub fn plan(session: &Session, agent: &Agent) -> Vec<Planned> {
-    StepKind::ALL
-        .into_iter()
-        .map(|kind| Planned { kind, need: need(kind, session, agent) })
-        .collect()
+/// The whole plan of an end: every kind of step it can owe, owed or not, and one for each subscriber
+/// that is to be told. But for the subscribers it follows from what was frozen at open and what was
+/// said, so it can be asked for again at any time.
+pub fn plan(session: &Session, agent: &Agent, subscribers: &[Subscription]) -> Vec<Planned> {
+    let at_the_end = StepKind::ALL.into_iter().filter(|kind| *kind != StepKind::NotifyStarted);
+    let mut plan = Vec::new();
+    for kind in at_the_end {
+        plan.push(Planned { kind, target: None, need: need(kind, session, agent) });
+        if session.came_about() {
+            plan.extend(told(kind, subscribers));
+        }
+    }
+    plan
+}
+
+/// The steps that tell an event to those who subscribe to it.
+fn told(kind: StepKind, subscribers: &[Subscription]) -> impl Iterator<Item = Planned> {
+    let asking = subscribers.iter().filter(move |subscriber| subscriber.asks_for(kind));
+    asking.map(move |subscriber| Planned {
+        kind,
+        target: Some(subscriber.id),
+        need: Need::Owed { lane: hook_lane(&subscriber.url) },
+    })
+}
+
+/// What a session owes from its open on.
+pub fn opening(subscribers: &[Subscription], now: Timestamp) -> Vec<OwedStep> {
+    let told = told(StepKind::NotifyStarted, subscribers);
+    told.filter_map(|planned| planned.owed(StepState::Owed { due_at: now })).collect()
+}
+
+impl Planned {
+    /// The step, if it is owed.
+    fn owed(self, state: StepState) -> Option<OwedStep> {
+        let Self { kind, target, need: Need::Owed { lane } } = self else { return None };
+        Some(OwedStep { kind, target, lane, state })
+    }
 }
 
 fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
@@ -52,15 +86,14 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
     let never_was = !session.came_about();
     let store = || Need::Owed { lane: STORE_LANE.to_owned() };
     match kind {
+        StepKind::NotifyStarted => NotOwed("only subscribers are told"),
         StepKind::ReleaseMedia if !profile.holds_media => NotOwed("the session holds no media"),
         StepKind::ReleaseMedia => Need::Owed { lane: "media".to_owned() },
         StepKind::IngestMemory if !agent.memory => NotOwed("the agent has no memory"),
         StepKind::IngestMemory if session.person.is_none() => NotOwed("nobody to remember it for"),
         StepKind::IngestMemory if silent => NotOwed("the person said nothing"),
         StepKind::IngestMemory => Need::Owed { lane: "memory".to_owned() },
-        StepKind::Analyze if !agent.analysis.iter().any(|form| form.enabled) => {
-            NotOwed("the agent has no forms")
-        }
+        StepKind::Analyze if !asks(agent) => NotOwed("the agent has no forms"),
         StepKind::Analyze if silent => NotOwed("the person said nothing"),
         StepKind::Analyze => Need::Owed { lane: model_lane(agent) },
         StepKind::RecordResult | StepKind::NotifyEnded | StepKind::NotifyFinalized if never_was => {
@@ -76,7 +109,10 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
             NotOwed("this API has no such event")
         }
         StepKind::NotifyEnded | StepKind::NotifyFinalized => match &agent.webhook {
-            Some(webhook) => Need::Owed { lane: hook_lane(webhook) },
+            Some(webhook) if !hears(webhook, kind, profile) => {
+                NotOwed("the agent's webhook does not ask for this event")
+            }
+            Some(webhook) => Need::Owed { lane: hook_lane(&webhook.url) },
             None => NotOwed("the agent has no webhook"),
         },
         StepKind::Purge if keeps_transcript(session, agent) => NotOwed("the transcript is kept"),
@@ -84,13 +120,26 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
     }
 }
 
+/// Whether anything is asked about the agent's conversations once they are over.
+fn asks(agent: &Agent) -> bool {
+    agent.analysis.iter().any(|form| form.enabled) || !agent.variables.is_empty()
+}
+
 /// Whether the transcript stays: where the API keeps it and the agent does not say otherwise.
-fn keeps_transcript(session: &Session, agent: &Agent) -> bool {
+pub fn keeps_transcript(session: &Session, agent: &Agent) -> bool {
     session.profile.keeps == Keeps::Transcript && agent.keep_transcript
 }
 
-fn hook_lane(webhook: &WebhookSpec) -> String {
-    format!("hook:{}", authority(&webhook.url))
+/// Whether the agent's own webhook is told an event: as it says, or else as the API does.
+fn hears(webhook: &WebhookSpec, kind: StepKind, profile: &Profile) -> bool {
+    match &webhook.events {
+        Some(events) => subscription::asks_for(events, kind),
+        None => profile.hears == Hears::Everything || kind == StepKind::NotifyEnded,
+    }
+}
+
+fn hook_lane(url: &url::Url) -> String {
+    format!("hook:{}", authority(url))
 }
 
 fn model_lane(agent: &Agent) -> String {
@@ -109,12 +158,15 @@ fn authority(url: &url::Url) -> String {
 /// Whether `kind` may run, given where the session's other steps stand.
 ///
 /// `purge` destroys what the others read, so it waits until they have settled for good, and a
-/// parked one holds it. The rest only wait for others to be at rest, so that one parked step does
-/// not silence the webhooks.
+/// parked one holds it. Where the API itself promises that nothing stays, webhooks hold it only until
+/// they are at rest: a dead receiver keeps no conversation, and a notification that is resumed
+/// afterwards tells what has stayed. The rest only wait for others to be at rest, so that one parked
+/// step does not silence the webhooks.
 pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepState)]) -> bool {
     let mut others = others.iter().filter(|(other, _)| *other != kind);
     match kind {
-        StepKind::ReleaseMedia
+        StepKind::NotifyStarted
+        | StepKind::ReleaseMedia
         | StepKind::IngestMemory
         | StepKind::Analyze
         | StepKind::RecordResult => true,
@@ -125,8 +177,34 @@ pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepStat
         StepKind::NotifyFinalized => {
             others.all(|(other, state)| *other == StepKind::Purge || state.is_at_rest())
         }
-        StepKind::Purge => others.all(|(_, state)| state.is_settled()),
+        StepKind::Purge if profile.keeps == Keeps::Transcript => {
+            others.all(|(_, state)| state.is_settled())
+        }
+        StepKind::Purge => others
+            .all(|(other, state)| state.is_settled() || (other.notifies() && state.is_at_rest())),
     }
+}
+
+/// A step that a decision writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedStep {
+    /// Which step.
+    pub kind: StepKind,
+    /// Which subscriber it tells, if it tells one.
+    pub target: Option<SubscriptionId>,
+    /// See [`crate::step::Step::lane`].
+    pub lane: String,
+    /// Whether it is due at once or waits for another.
+    pub state: StepState,
+}
+
+/// What an end finds of its session's project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Who subscribes to the project at the moment of the end.
+    pub subscribers: Vec<Subscription>,
+    /// Where the steps stand that the open has owed.
+    pub begun: Vec<(StepKind, StepState)>,
 }
 
 /// Everything an end commits, together or not at all.
@@ -136,8 +214,10 @@ pub struct Closing {
     pub ended: Ended,
     /// The session's one settlement.
     pub settlement: Transaction,
-    /// The owed steps: kind, lane, and whether they are due at once or wait for another.
-    pub steps: Vec<(StepKind, String, StepState)>,
+    /// The owed steps.
+    pub steps: Vec<OwedStep>,
+    /// Whether nothing is to be done any more, so that the session is final at once.
+    pub settled: bool,
     /// The activity-log entry. `None`: there never was a conversation.
     pub activity: Option<Activity>,
 }
@@ -145,27 +225,25 @@ pub struct Closing {
 /// Closes a session that is to end for `reason`.
 pub fn close(
     session: &Session,
-    agent: &Agent,
+    (agent, around): (&Agent, &Surroundings),
     (reason, deadline): (EndReason, Option<Deadline>),
     request: &EndRequest,
     now: Timestamp,
 ) -> Closing {
     let ended = Ended { at: now, reason, deadline, cost: cost(session, agent, reason, now) };
-    let owed: Vec<_> = plan(session, agent)
-        .into_iter()
-        .filter_map(|planned| match planned.need {
-            Need::Owed { lane } => Some((planned.kind, lane)),
-            Need::NotOwed(_) => None,
-        })
-        .collect();
-    let waiting: Vec<_> = owed.iter().map(|(kind, _)| (*kind, StepState::Waiting)).collect();
-    let steps = owed.into_iter().map(|(kind, lane)| {
-        let ready = is_ready(kind, &session.profile, &waiting);
-        (kind, lane, if ready { StepState::Owed { due_at: now } } else { StepState::Waiting })
-    });
+    let plan = plan(session, agent, &around.subscribers).into_iter();
+    let mut steps: Vec<_> = plan.filter_map(|planned| planned.owed(StepState::Waiting)).collect();
+    let mut all = around.begun.clone();
+    all.extend(steps.iter().map(|step| (step.kind, step.state.clone())));
+    for step in &mut steps {
+        if is_ready(step.kind, &session.profile, &all) {
+            step.state = StepState::Owed { due_at: now };
+        }
+    }
     Closing {
         settlement: Transaction::settlement(session.id, ended.cost, session.held),
-        steps: steps.collect(),
+        settled: all.iter().all(|(_, state)| state.is_settled()),
+        steps,
         activity: session.came_about().then(|| Activity::session_ended(session, &ended, request)),
         ended,
     }

@@ -43,6 +43,7 @@ fn session() -> Session {
             agent_finish: crate::profile::AgentFinish::EndsSession,
             notify_ended: NotifyEnded::AtOnce,
             notify_finalized: true,
+            hears: Hears::Everything,
             holds_media: false,
             keeps: Keeps::Transcript,
             searchable: false,
@@ -67,7 +68,17 @@ fn session() -> Session {
 }
 
 fn closing(session: &Session, agent: &Agent, reason: EndReason) -> Closing {
-    close(session, agent, (reason, None), &EndRequest::asked(reason), NOW + Span::from_secs(60))
+    closing_among(session, agent, &Surroundings::default(), reason)
+}
+
+fn closing_among(
+    session: &Session,
+    agent: &Agent,
+    around: &Surroundings,
+    reason: EndReason,
+) -> Closing {
+    let now = NOW + Span::from_secs(60);
+    close(session, (agent, around), (reason, None), &EndRequest::asked(reason), now)
 }
 
 #[test]
@@ -96,7 +107,7 @@ fn steps_that_need_others_wait() {
     let mut session = session();
     session.profile.holds_media = true;
     let kinds = |closing: Closing| -> Vec<_> {
-        closing.steps.into_iter().map(|(kind, _, state)| (kind, state.as_str())).collect()
+        closing.steps.into_iter().map(|step| (step.kind, step.state.as_str())).collect()
     };
     assert_eq!(
         kinds(closing(&session, &agent, EndReason::Idle)),
@@ -123,7 +134,7 @@ fn a_silent_session_is_neither_remembered_nor_analysed_but_reported() {
     let kinds: Vec<_> = closing(&session, &agent(), EndReason::UserEnd)
         .steps
         .into_iter()
-        .map(|(kind, ..)| kind)
+        .map(|step| step.kind)
         .collect();
     assert_eq!(kinds, [StepKind::NotifyEnded, StepKind::NotifyFinalized]);
 }
@@ -131,7 +142,7 @@ fn a_silent_session_is_neither_remembered_nor_analysed_but_reported() {
 #[test]
 fn a_lane_is_one_receiver() {
     let closing = closing(&session(), &agent(), EndReason::UserEnd);
-    let lane = |kind| closing.steps.iter().find(|s| s.0 == kind).map(|s| s.1.clone());
+    let lane = |kind| closing.steps.iter().find(|s| s.kind == kind).map(|s| s.lane.clone());
     assert_eq!(lane(StepKind::NotifyEnded).as_deref(), Some("hook:hooks.example.com:443"));
     assert_eq!(lane(StepKind::NotifyEnded), lane(StepKind::NotifyFinalized));
 }
@@ -148,6 +159,28 @@ fn a_parked_step_holds_the_purge_but_not_the_last_webhook() {
     assert!(!is_ready(StepKind::Purge, &profile, &others(&parked)));
     assert!(is_ready(StepKind::Purge, &profile, &others(&done)));
     assert!(!is_ready(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
+}
+
+#[test]
+fn where_the_api_promises_a_purge_only_its_readers_hold_it() {
+    let parked = StepState::Parked { at: NOW, reason: "gone".into() };
+    let done = StepState::Done { at: NOW };
+    for keeps in [Keeps::Counters, Keeps::Messages] {
+        let profile = Profile { keeps, ..session().profile };
+        let ready = |memory: &StepState, told: &StepState| {
+            let steps = [
+                (StepKind::IngestMemory, memory.clone()),
+                (StepKind::NotifyEnded, told.clone()),
+                (StepKind::NotifyFinalized, told.clone()),
+            ];
+            is_ready(StepKind::Purge, &profile, &steps)
+        };
+        assert!(ready(&done, &parked) && ready(&done, &done));
+        assert!(!ready(&parked, &done), "a reader holds it until it is resumed");
+        for underway in [StepState::Waiting, StepState::Owed { due_at: NOW }] {
+            assert!(!ready(&done, &underway), "who is being told may still read");
+        }
+    }
 }
 
 /// A session whose conversation is in the client's keeping, open for an hour, quiet since `quiet`.
@@ -168,7 +201,8 @@ fn a_conversation_in_the_clients_keeping_is_billed_to_its_last_turn() {
     let end = |session: &Session| {
         let why = (EndReason::Idle, None);
         let now = NOW + Span::from_secs(86_400);
-        close(session, &agent, why, &EndRequest::due(), now).ended.cost
+        let around = Surroundings::default();
+        close(session, (&agent, &around), why, &EndRequest::due(), now).ended.cost
     };
     let session = kept_by_client(2, Span::from_secs(120));
     assert_eq!(end(&session), MicroCredits(2_000_000));
@@ -183,8 +217,86 @@ fn a_conversation_without_its_first_turn_owes_costs_and_tells_nothing() {
     let agent = Agent { price: dear, ..agent() };
     let closed = closing(&kept_by_client(0, Span::ZERO), &agent, EndReason::Idle);
     assert_eq!((closed.ended.cost, closed.activity), (MicroCredits::ZERO, None));
-    assert_eq!(closed.steps, []);
+    assert_eq!((closed.steps, closed.settled), (vec![], true));
     let closed = closing(&kept_by_client(2, Span::ZERO), &agent, EndReason::Idle);
     assert_eq!(closed.ended.cost, MicroCredits(1_000_000));
     assert!(closed.activity.is_some() && closed.steps.len() == 4, "{:?}", closed.steps);
+}
+
+fn subscriber(n: u128, events: &[&str]) -> Subscription {
+    Subscription {
+        id: SubscriptionId(uuid::Uuid::from_u128(n)),
+        url: format!("https://{n}.example.com/x").parse().expect("a URL"),
+        events: events.iter().map(ToString::to_string).collect(),
+        created_at: NOW,
+    }
+}
+
+#[test]
+fn each_subscriber_is_told_what_it_asks_for_by_a_step_of_its_own() {
+    let subscribers = vec![
+        subscriber(1, &["session.started", "session.ended"]),
+        subscriber(2, &["session.finalized", "call.ended"]),
+        subscriber(3, &["call.ended"]),
+    ];
+    let started = opening(&subscribers, NOW);
+    assert_eq!(started.len(), 1);
+    assert_eq!(
+        (started[0].target, started[0].kind),
+        (Some(subscribers[0].id), StepKind::NotifyStarted)
+    );
+    assert_eq!(
+        (started[0].lane.as_str(), started[0].state.as_str()),
+        ("hook:1.example.com:443", "owed")
+    );
+    let around = Surroundings { subscribers, begun: Vec::new() };
+    let closing = closing_among(&session(), &agent(), &around, EndReason::UserEnd);
+    let told: Vec<_> = closing
+        .steps
+        .iter()
+        .filter(|step| step.kind.notifies())
+        .map(|step| (step.kind, step.target.map(|id| id.0.as_u128()), step.state.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (StepKind::NotifyEnded, None, "owed"),
+            (StepKind::NotifyEnded, Some(1), "owed"),
+            (StepKind::NotifyFinalized, None, "waiting"),
+            (StepKind::NotifyFinalized, Some(2), "waiting"),
+        ]
+    );
+}
+
+#[test]
+fn the_agents_webhook_hears_what_it_asks_for_or_else_what_the_api_says() {
+    let heard = |events: Option<&[&str]>, hears| {
+        let (mut agent, mut session) = (agent(), session());
+        session.profile.hears = hears;
+        let hook = agent.webhook.as_mut().expect("it has one");
+        hook.events = events.map(|events| events.iter().map(ToString::to_string).collect());
+        let steps = closing(&session, &agent, EndReason::UserEnd).steps.into_iter();
+        steps.filter_map(|step| step.kind.event()).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(None, Hears::Everything), ["session.ended", "session.finalized"]);
+    assert_eq!(heard(None, Hears::TheEnd), ["session.ended"]);
+    assert_eq!(heard(Some(&["session.finalized"]), Hears::TheEnd), ["session.finalized"]);
+    assert_eq!(heard(Some(&[]), Hears::Everything), [""; 0]);
+}
+
+#[test]
+fn what_the_open_has_owed_counts_for_whether_all_has_settled() {
+    let (mut session, mut agent) = (session(), agent());
+    (agent.memory, agent.webhook) = (false, None);
+    session.profile.notify_finalized = true;
+    let end = |state: StepState, subscribers: Vec<Subscription>| {
+        let around = Surroundings { subscribers, begun: vec![(StepKind::NotifyStarted, state)] };
+        closing_among(&session, &agent, &around, EndReason::UserEnd)
+    };
+    let (owed, done) = (StepState::Owed { due_at: NOW }, StepState::Done { at: NOW });
+    assert!(end(done.clone(), vec![]).settled);
+    assert!(!end(owed.clone(), vec![]).settled, "a subscriber is still to be told of the start");
+    let finalized = || vec![subscriber(1, &["session.finalized"])];
+    assert_eq!(end(done, finalized()).steps[0].state.as_str(), "owed");
+    assert_eq!(end(owed, finalized()).steps[0].state, StepState::Waiting);
 }

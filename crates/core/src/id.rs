@@ -99,42 +99,82 @@ impl FromStr for SessionId {
     }
 }
 
-/// A step's identity: its session and its kind, printed as `stp_<session>_<kind>`. It is derived,
-/// not drawn, so that every node and every restart names the same step alike.
+/// A subscription's identity: somebody's wish to hear of what happens in a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SubscriptionId(pub Uuid);
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl FromStr for SubscriptionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A step's identity: its session, its kind and, where it tells a subscriber, which one. Printed as
+/// `stp_<session>_<kind>[_<subscription>]`. It is derived, not drawn, so that every node and every
+/// restart names the same step alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StepId {
     /// The session that owes the step.
     pub session: SessionId,
     /// What is owed.
     pub kind: StepKind,
+    /// Which subscriber it tells. `None`: it tells none, or the agent's own webhook.
+    pub target: Option<SubscriptionId>,
 }
 
 impl StepId {
+    /// The step of a session that tells no subscriber.
+    pub const fn own(session: SessionId, kind: StepKind) -> Self {
+        Self { session, kind, target: None }
+    }
+
     /// The id of the event this step tells, if it tells one.
     pub fn event_id(&self) -> EventId {
-        EventId::new(format!("evt_{}_{}", self.session.0.simple(), self.kind.as_str()))
+        EventId::new(self.printed("evt_"))
+    }
+
+    fn printed(&self, prefix: &str) -> String {
+        let (session, kind) = (self.session.0.simple(), self.kind.as_str());
+        match self.target {
+            None => format!("{prefix}{session}_{kind}"),
+            Some(target) => format!("{prefix}{session}_{kind}_{target}"),
+        }
     }
 }
 
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stp_{}_{}", self.session.0.simple(), self.kind.as_str())
+        f.write_str(&self.printed("stp_"))
     }
 }
 
 /// The text is not a step id.
 #[derive(Debug, thiserror::Error)]
-#[error("a step id looks like stp_<session>_<kind>")]
+#[error("a step id looks like stp_<session>_<kind>[_<subscription>]")]
 pub struct BadStepId;
 
 impl StepId {
     /// Reads the id back from either printed form, the step's own or its event's.
     fn parse_after(prefix: &str, text: &str) -> Option<Self> {
-        let (session, kind) = text.strip_prefix(prefix)?.split_once('_')?;
-        Some(Self {
-            session: SessionId(Uuid::try_parse(session).ok()?),
-            kind: StepKind::parse(kind)?,
-        })
+        let (session, rest) = text.strip_prefix(prefix)?.split_once('_')?;
+        let session = SessionId(Uuid::try_parse(session).ok()?);
+        if let Some(kind) = StepKind::parse(rest) {
+            return Some(Self::own(session, kind));
+        }
+        let (kind, target) = rest.rsplit_once('_')?;
+        let (kind, target) = (StepKind::parse(kind)?, target.parse().ok()?);
+        let id = Self { session, kind, target: Some(target) };
+        // One id has one form.
+        (id.printed(prefix) == text).then_some(id)
     }
 
     /// The step that tells the event with this id.
@@ -163,10 +203,17 @@ mod tests {
 
     #[test]
     fn step_and_event_ids_read_back() {
-        let id = StepId { session: SessionId(Uuid::from_u128(7)), kind: StepKind::NotifyEnded };
-        assert_eq!(id.to_string().parse::<StepId>().expect("reads back"), id);
-        assert_eq!(StepId::of_event(&id.event_id()), Some(id));
+        let own = StepId::own(SessionId(Uuid::from_u128(7)), StepKind::NotifyEnded);
+        let other = StepId { target: Some(SubscriptionId(Uuid::from_u128(8))), ..own };
+        for id in [own, other] {
+            assert_eq!(id.to_string().parse::<StepId>().expect("reads back"), id);
+            assert_eq!(StepId::of_event(&id.event_id()), Some(id));
+            assert!(id.event_id().as_str().parse::<StepId>().is_err());
+        }
+        assert_ne!(own.event_id(), other.event_id());
         assert!("stp_nonsense".parse::<StepId>().is_err());
-        assert!(id.event_id().as_str().parse::<StepId>().is_err());
+        assert!(format!("{own}_").parse::<StepId>().is_err());
+        assert!(format!("{own}_8").parse::<StepId>().is_err());
+        assert!(other.to_string().replace("_notify", "_NOTIFY").parse::<StepId>().is_err());
     }
 }

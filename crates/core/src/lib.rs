@@ -17,12 +17,14 @@ pub mod message;
 pub mod money;
 pub mod open_calls;
 pub mod origin;
+pub mod overlay;
 pub mod person;
 pub mod profile;
 pub mod reason;
 pub mod retry;
 pub mod session;
 pub mod step;
+pub mod subscription;
 pub mod texting;
 pub mod time;
 pub mod usage;
@@ -34,13 +36,16 @@ pub use connection::Connection;
 pub use endpoint::EndpointKey;
 pub use id::{
     AgentId, ConnectionId, Dialect, EventId, KeyId, NodeId, OrgId, ProjectId, SessionId, StepId,
+    SubscriptionId,
 };
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};
+pub use overlay::AgentOverlay;
 pub use person::{MemoryScope, Person};
 pub use profile::Profile;
 pub use reason::{EndCause, EndReason, EndRequest};
 pub use session::{EndOutcome, Ended, Session, SessionState};
 pub use step::{Step, StepKind, StepState};
+pub use subscription::Subscription;
 pub use time::{Span, Timestamp};
 pub use usage::Usage;

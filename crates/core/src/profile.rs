@@ -21,6 +21,9 @@ pub struct Profile {
     pub notify_ended: NotifyEnded,
     /// Whether the owner's webhook hears that every step has settled.
     pub notify_finalized: bool,
+    /// What the owner's webhook hears of when it does not say.
+    #[serde(default)]
+    pub hears: Hears,
     /// Whether sessions of this kind hold media that must be released.
     pub holds_media: bool,
     /// What stays after the end.
@@ -185,6 +188,17 @@ pub enum NotifyEnded {
     AtOnce,
     /// When the analysis is at rest, to carry it.
     AfterAnalysis,
+}
+
+/// What an agent's webhook hears of when it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hears {
+    /// Every event that the API has.
+    #[default]
+    Everything,
+    /// The end alone.
+    TheEnd,
 }
 
 /// What the agent's finish tool does.

@@ -22,8 +22,9 @@ pub struct RetryPolicy {
 /// attempt may wait. What has none goes by the operator's schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manners {
-    /// When it is tried again, and how long one attempt may take, at most [`ATTEMPT_MAX`].
-    pub policy: RetryPolicy,
+    /// When it is tried again, and how long one attempt may take, at most [`ATTEMPT_MAX`]. `None`: by
+    /// the operator's schedule.
+    pub policy: Option<RetryPolicy>,
     /// Which statuses are tried again.
     pub refusals: Refusals,
     /// Whether what finally came of it stands in the activity log.
@@ -41,6 +42,9 @@ pub enum Refusals {
     AllButGone,
     /// Faults of the receiver, from 500 on. What it refuses or sends elsewhere is final.
     ServerFaults,
+    /// None: an event that is told at most once. It is tried again only when nothing of it can have
+    /// reached the receiver.
+    OnceAtMost,
 }
 
 impl Refusals {
@@ -49,6 +53,7 @@ impl Refusals {
         match self {
             Self::AllButGone => status != 410,
             Self::ServerFaults => status >= 500,
+            Self::OnceAtMost => false,
         }
     }
 }
@@ -131,6 +136,7 @@ mod tests {
         assert_eq!(again(Refusals::AllButGone), [true, true, true, false, true, true, true, true]);
         let faults = [false, false, false, false, false, false, true, true];
         assert_eq!(again(Refusals::ServerFaults), faults);
+        assert_eq!(again(Refusals::OnceAtMost), [false; 8]);
     }
 
     #[test]

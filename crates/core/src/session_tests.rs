@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::profile::{AgentFinish, Keeps, NotifyEnded, TurnRules};
+use crate::profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules};
 
 const OPENED: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const IDLE: Span = Span::from_secs(1800);
@@ -27,6 +27,7 @@ pub(crate) fn session() -> Session {
             agent_finish: AgentFinish::EndsSession,
             notify_ended: NotifyEnded::AtOnce,
             notify_finalized: true,
+            hears: Hears::Everything,
             holds_media: false,
             keeps: Keeps::Transcript,
             searchable: false,

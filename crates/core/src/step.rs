@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{NodeId, OrgId, SessionId, StepId},
+    id::{NodeId, OrgId, SessionId, StepId, SubscriptionId},
     time::Timestamp,
 };
 
-/// What an ended session can owe.
+/// What a session can owe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
+    /// Tell subscribers that the session has begun. The only step that is owed from the open on.
+    NotifyStarted,
     /// Stop streams and media, free what they held.
     ReleaseMedia,
     /// Put the conversation into the person's long-term memory.
@@ -19,9 +21,9 @@ pub enum StepKind {
     Analyze,
     /// Keep the conversation where it can be searched.
     RecordResult,
-    /// Tell the agent's owner that the session has ended.
+    /// Tell the agent's owner, or a subscriber, that the session has ended.
     NotifyEnded,
-    /// Tell the agent's owner that everything has settled.
+    /// Tell the agent's owner, or a subscriber, that everything has settled.
     NotifyFinalized,
     /// Remove what must not stay.
     Purge,
@@ -29,7 +31,8 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind, in the order they run where one needs another.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::NotifyStarted,
         Self::ReleaseMedia,
         Self::IngestMemory,
         Self::Analyze,
@@ -42,6 +45,7 @@ impl StepKind {
     /// The stored and published word.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::NotifyStarted => "notify_started",
             Self::ReleaseMedia => "release_media",
             Self::IngestMemory => "ingest_memory",
             Self::Analyze => "analyze",
@@ -59,7 +63,22 @@ impl StepKind {
 
     /// Whether it tells a webhook something.
     pub const fn notifies(self) -> bool {
-        matches!(self, Self::NotifyEnded | Self::NotifyFinalized)
+        self.event().is_some()
+    }
+
+    /// The event that it tells, as webhooks and subscriptions ask for it. What a receiver reads in the
+    /// event itself are the words of its API.
+    pub const fn event(self) -> Option<&'static str> {
+        match self {
+            Self::NotifyStarted => Some("session.started"),
+            Self::NotifyEnded => Some("session.ended"),
+            Self::NotifyFinalized => Some("session.finalized"),
+            Self::ReleaseMedia
+            | Self::IngestMemory
+            | Self::Analyze
+            | Self::RecordResult
+            | Self::Purge => None,
+        }
     }
 }
 
@@ -72,6 +91,8 @@ pub struct Step {
     pub session: SessionId,
     /// What is owed.
     pub kind: StepKind,
+    /// Which subscriber it tells. `None`: it tells none, or the agent's own webhook.
+    pub target: Option<SubscriptionId>,
     /// What it needs to get through, such as one receiver. Steps of one lane share its capacity,
     /// so that a slow receiver delays nobody else's.
     pub lane: String,
@@ -88,7 +109,7 @@ pub struct Step {
 impl Step {
     /// Its identity.
     pub fn id(&self) -> StepId {
-        StepId { session: self.session, kind: self.kind }
+        StepId { session: self.session, kind: self.kind, target: self.target }
     }
 }
 

@@ -66,7 +66,7 @@ impl Default for Limits {
 /// When each kind of step is tried again.
 #[derive(Clone, Debug)]
 pub struct StepPolicies {
-    /// For [`StepKind::NotifyEnded`] and [`StepKind::NotifyFinalized`].
+    /// For the steps that tell webhooks.
     pub notify: RetryPolicy,
     /// For [`StepKind::IngestMemory`].
     pub ingest_memory: RetryPolicy,
@@ -84,7 +84,9 @@ impl StepPolicies {
     /// The policy for a kind of step.
     pub const fn of(&self, kind: StepKind) -> &RetryPolicy {
         match kind {
-            StepKind::NotifyEnded | StepKind::NotifyFinalized => &self.notify,
+            StepKind::NotifyStarted | StepKind::NotifyEnded | StepKind::NotifyFinalized => {
+                &self.notify
+            }
             StepKind::IngestMemory => &self.ingest_memory,
             StepKind::Analyze => &self.analyze,
             StepKind::ReleaseMedia => &self.release_media,

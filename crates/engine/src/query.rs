@@ -74,10 +74,11 @@ impl Engine {
         Ok(Snapshot { sessions, steps, oldest_step, inbox, commits })
     }
 
-    /// What a session owes or does not owe at its end, and why not.
+    /// What a session owes or does not owe at its end, and why not. Whom else it tells is known when
+    /// it ends.
     pub async fn plan_of(&self, session: &Session) -> Result<Vec<Planned>> {
         let agent = self.agent_of(&session.org, &session.agent).await?;
-        Ok(finalization::plan(session, &agent))
+        Ok(finalization::plan(session, &agent, &[]))
     }
 
     /// Why a session ended. `None`: this organization has no such session.

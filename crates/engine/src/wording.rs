@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// The facts that a webhook tells.
 #[derive(Debug)]
 pub struct Notification<'a> {
-    /// Which event: [`StepKind::NotifyEnded`] or [`StepKind::NotifyFinalized`].
+    /// Which event: that of a kind for which [`StepKind::notifies`].
     pub kind: StepKind,
     /// The event's id.
     pub id: &'a EventId,
@@ -18,10 +18,12 @@ pub struct Notification<'a> {
     pub session: &'a Session,
     /// The agent it was opened with.
     pub agent: &'a Agent,
-    /// How it ended.
-    pub ended: &'a Ended,
+    /// How it ended. `None`: it had not when it was told, which only its start may be.
+    pub ended: Option<&'a Ended>,
     /// The filled-in forms, as far as they are.
     pub analyses: &'a [AnalysisResult],
+    /// What came out of the conversation, as far as the receiver is to have it.
+    pub extracted: &'a Map<String, Value>,
     /// What was said, where [`Wording::tells_transcript`] asks for it.
     pub transcript: &'a [Message],
 }

@@ -238,7 +238,7 @@ async fn interruptions(engine: &Engine, step: &Step) -> usize {
     }
     match engine.store().steps_of(&step.org, step.session).await {
         Ok(steps) => {
-            let own = steps.iter().find(|(other, _)| other.kind == step.kind);
+            let own = steps.iter().find(|(other, _)| other.id() == step.id());
             let latest_first = own.iter().flat_map(|(_, attempts)| attempts.iter().rev());
             latest_first.take_while(|a| a.outcome == AttemptOutcome::Interrupted).count()
         }

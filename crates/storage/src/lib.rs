@@ -17,15 +17,18 @@ pub mod conformance;
 mod delivery;
 mod directory;
 mod error;
+mod history;
 mod inbox;
 mod integration;
 mod ledger;
 mod memory;
 mod page;
+mod project_agent;
 mod result;
 mod session;
 pub mod sqlite;
 mod step;
+mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
@@ -46,6 +49,7 @@ pub use directory::{
     Role,
 };
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -57,6 +61,9 @@ pub use integration::{
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{Episode, MemoryStore};
 pub use page::{Cursor, Page, PageRequest};
+pub use project_agent::{
+    ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
+};
 pub use result::{
     BUCKETS_MAX, Counts, Hits, OffsetPage, RESULTS_SEARCHED_MAX, ResultFacets, ResultFilter,
     ResultHit, ResultOrder, ResultRecord, ResultStore, SKIP_MAX, TOTAL_MAX, WORDS_MAX,
@@ -70,6 +77,7 @@ pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
+pub use subscription::{SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
@@ -81,6 +89,8 @@ pub trait Storage:
     + TurnStore
     + ConnectionStore
     + StepStore
+    + SubscriptionStore
+    + ProjectAgentStore
     + DeliveryStore
     + LedgerStore
     + DirectoryStore
@@ -91,6 +101,7 @@ pub trait Storage:
     + CarrierStore
     + InboxStore
     + ResultStore
+    + HistoryStore
     + Send
     + Sync
 {

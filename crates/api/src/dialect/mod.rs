@@ -2,5 +2,6 @@
 //! is the profile each gives the sessions it opens.
 
 pub mod dasha;
+pub mod kaltura;
 pub mod pathors;
 pub mod talkifai;

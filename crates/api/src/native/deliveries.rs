@@ -1,7 +1,7 @@
 //! Deliveries: what was told to webhooks, what they answered, and telling it again.
 
 use axum::{Json, extract::State};
-use epilogue_core::EventId;
+use epilogue_core::{EventId, StepId};
 use epilogue_engine::records::{Delivery, DeliveryAttempt, DeliveryFilter, ResendOutcome};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct DeliveryView {
     /// The event's name, in the words of the API that opened the session.
     #[schema(example = "session.ended")]
     pub event: String,
+    /// Which subscription it tells; absent for the agent's own webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<String>,
     /// Where to.
     pub url: String,
     /// When it was first attempted (RFC 3339, UTC).
@@ -66,6 +69,9 @@ impl DeliveryView {
             id: delivery.id.to_string(),
             session_id: delivery.session.to_string(),
             event: delivery.event.clone(),
+            subscription_id: StepId::of_event(&delivery.id)
+                .and_then(|step| step.target)
+                .map(|target| target.to_string()),
             url: super::agents::without_password(&delivery.url),
             created_at: delivery.created_at.to_string(),
             accepted_at: delivery.accepted_at.map(|at| at.to_string()),

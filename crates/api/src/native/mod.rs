@@ -23,7 +23,7 @@ use axum::{Router, middleware, routing::any};
 use bytes::Bytes;
 use epilogue_core::{
     Profile, Span,
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
 };
 use http::header;
 use utoipa_axum::router::OpenApiRouter;
@@ -56,6 +56,7 @@ pub fn profile() -> Profile {
         agent_finish: AgentFinish::EndsSession,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: true,
+        hears: Hears::Everything,
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: false,

@@ -1,6 +1,6 @@
 //! What native webhooks say: `session.ended` at once, `session.finalized` when all else has settled.
 
-use epilogue_core::StepKind;
+use epilogue_core::{Ended, StepKind};
 use epilogue_engine::wording::{Notification, Payload};
 use serde::Serialize;
 use serde_json::Value;
@@ -59,18 +59,19 @@ pub(crate) fn payload(notification: &Notification<'_>) -> Option<Payload> {
         StepKind::NotifyFinalized => "session.finalized",
         _ => return None,
     };
+    let ended = notification.ended?;
     let event = Event {
         r#type: name,
         id: notification.id.as_str(),
-        timestamp: notification.ended.at.to_string(),
-        data: data(notification),
+        timestamp: ended.at.to_string(),
+        data: data(notification, ended),
     };
     let body = serde_json::to_string(&event).ok()?;
     Some(Payload { event: name.to_owned(), body, body_signature_header: None, manners: None })
 }
 
-fn data<'a>(notification: &Notification<'a>) -> Data<'a> {
-    let Notification { session, agent, ended, analyses, .. } = notification;
+fn data<'a>(notification: &Notification<'a>, ended: &Ended) -> Data<'a> {
+    let Notification { session, agent, analyses, .. } = notification;
     let finalized = notification.kind == StepKind::NotifyFinalized;
     Data {
         session: EndedSession {

@@ -64,15 +64,18 @@ pub(crate) struct StepQuery {
 /// One durable piece of what an ended session owes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StepView {
-    /// Its identity, derived from its session and kind.
+    /// Its identity, derived from its session, its kind and whom it tells.
     #[schema(example = "stp_0190c0de00007000800000000000000a_notify_ended")]
     pub id: String,
     /// The session that owes it.
     pub session_id: String,
-    /// What is owed: `release_media`, `ingest_memory`, `analyze`, `record_result`, `notify_ended`,
-    /// `notify_finalized` or `purge`.
+    /// What is owed: `notify_started`, `release_media`, `ingest_memory`, `analyze`, `record_result`,
+    /// `notify_ended`, `notify_finalized` or `purge`.
     #[schema(example = "notify_ended")]
     pub kind: &'static str,
+    /// Which subscription it tells; absent if it tells none, or the agent's own webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<String>,
     /// `waiting`, `owed`, `leased`, `done`, `skipped` or `parked`.
     #[schema(example = "done")]
     pub state: &'static str,
@@ -108,6 +111,7 @@ impl StepView {
             id: step.id().to_string(),
             session_id: step.session.to_string(),
             kind: step.kind.as_str(),
+            subscription_id: step.target.map(|target| target.to_string()),
             state: step.state.as_str(),
             owed_at: step.owed_at.to_string(),
             due_at: due_at.map(|at| at.to_string()),
@@ -208,7 +212,7 @@ async fn retry_step(
     let session = api.engine().find(&acting.org, &SessionName::Id(id.session)).await?;
     let session = session.ok_or_else(|| Problem::not_found("step"))?;
     let steps = api.engine().steps_of(&acting.org, session.id).await?;
-    let step = steps.iter().find(|(step, _)| step.kind == id.kind);
+    let step = steps.iter().find(|(step, _)| step.id() == id);
     let (step, _) = step.ok_or_else(|| Problem::not_found("step"))?;
     Ok(Json(StepView::of(step)))
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod agent;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
 mod chat;
 #[allow(dead_code, reason = "what the tests of one topic do not use, those of another do")]
@@ -16,8 +17,14 @@ mod completions_stream;
 mod completions_tools;
 mod creates;
 mod ends;
+mod evaluation;
+mod gone;
+mod history;
+mod payloads;
 mod queries;
 mod searches;
+mod stats;
 mod sunsets;
 mod terminates;
 mod variables;
+mod webhooks;

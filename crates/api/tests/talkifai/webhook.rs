@@ -76,8 +76,9 @@ async fn example(kind: StepKind, dialect: &str) -> Option<Payload> {
         id: &EventId::from("evt_1"),
         session: &session,
         agent: &agent.expect("configured").1,
-        ended: &ended,
+        ended: Some(&ended),
         analyses: &[],
+        extracted: &serde_json::Map::new(),
         transcript: &[],
     })
 }

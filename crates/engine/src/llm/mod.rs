@@ -17,6 +17,7 @@ use epilogue_core::{
 use futures::stream::BoxStream;
 use serde_json::Value;
 
+pub(crate) use self::openai::builder as client;
 pub use self::{openai::OpenAi, scripted::Scripted};
 
 /// What is asked of a model.

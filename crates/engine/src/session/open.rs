@@ -7,6 +7,7 @@ use epilogue_core::{
     ProjectId, Role, Session, SessionId, SessionState, Usage,
     agent::AgentKind,
     message::NewMessage,
+    overlay,
     session::{AgentVersion, Context},
 };
 use epilogue_storage::{Admission, OpenOutcome, OpenRequest, SessionName};
@@ -109,9 +110,15 @@ impl From<epilogue_storage::Error> for OpenError {
 
 impl Engine {
     /// Opens a session: recalls what is remembered of the person, sets credits aside, greets.
-    pub async fn open(&self, request: OpenSession) -> Result<Opened, OpenError> {
+    pub async fn open(&self, mut request: OpenSession) -> Result<Opened, OpenError> {
         if self.is_draining() {
             return Err(Error::Draining.into());
+        }
+        // A project that has changed its agent has one of its own.
+        if let Some(project) = &request.origin.project
+            && self.store().project_agent(&request.org, project).await?.is_some()
+        {
+            request.agent = overlay::agent_id(project);
         }
         let found = self.store().agent(&request.org, &request.agent).await?;
         let Some((version, agent)) = found else {
@@ -148,6 +155,10 @@ impl Engine {
         }
         if let Some(due_at) = session.due_at() {
             self.inner.alarm.due_at(due_at);
+        }
+        if session.project.is_some() {
+            // Subscribers may be owed the news.
+            self.inner.new_steps.notify_one();
         }
         self.inner.metrics.session_opened(&session.dialect);
         tracing::info!(org = %session.org, session = %session.id, dialect = %session.dialect, "opened");

@@ -3,7 +3,7 @@
 
 use epilogue_core::{
     Message, Role, Span,
-    analysis::{Answer, Form},
+    analysis::{self, Answer, Form},
     message::NewMessage,
     profile::NotifyEnded,
     retry::RetryPolicy,
@@ -42,12 +42,12 @@ const AWAITED: [Span; 3] = [Span::ZERO, Span::from_secs(2), Span::from_secs(10)]
 
 pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let conversation = conversation(&cx.transcript().await?);
-    let known = cx.engine.store().analyses_of(&cx.session.org, cx.session.id).await;
-    let known = known.map_err(|error| StepError::because("the analysis", &error))?;
+    let known = cx.analyses().await?;
+    let all = forms(cx);
     let missing = |form: &&Form| form.enabled && known.iter().all(|other| other.form != form.name);
     let (mut products, mut failures) = (Vec::new(), Vec::new());
     let until = cx.engine.now() + cx.engine.inner.parts.policies.analyze.timeout;
-    let forms: Vec<_> = in_turn(&cx.agent.analysis, cx.step.failures).filter(missing).collect();
+    let forms: Vec<_> = in_turn(&all, cx.step.failures).filter(missing).collect();
     let mut left = forms.len();
     for form in forms {
         // One form that hangs must not take the others down with it.
@@ -62,6 +62,12 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         }
     }
     conclude(cx, products, &failures)
+}
+
+/// The agent's forms, and one for the variables that nobody has filled in yet.
+fn forms(cx: &StepContext<'_>) -> Vec<Form> {
+    let extraction = analysis::extraction(&cx.agent.variables, &cx.session.context.bag);
+    cx.agent.analysis.iter().cloned().chain(extraction).collect()
 }
 
 /// The forms, begun at another one with each attempt: what came late the last time comes early now.

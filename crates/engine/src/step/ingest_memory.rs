@@ -13,7 +13,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         org: cx.session.org.clone(),
         scope: person.memory_scope(&cx.agent.id),
         session: cx.session.id,
-        at: cx.ended.at,
+        at: cx.ended()?.at,
         messages,
     };
     match cx.engine.inner.parts.memory.ingest(conversation).await {

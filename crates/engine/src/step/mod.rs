@@ -12,7 +12,7 @@ use epilogue_core::{
     Agent, Message, Session, Span, Step, StepKind, event::Activity, retry::RetryPolicy,
     session::Ended,
 };
-use epilogue_storage::{ClaimedStep, Product, SessionName};
+use epilogue_storage::{AnalysisResult, ClaimedStep, Product, SessionName};
 
 use crate::Engine;
 
@@ -22,7 +22,8 @@ pub(crate) struct StepContext<'a> {
     pub step: &'a Step,
     pub session: Session,
     pub agent: Agent,
-    pub ended: Ended,
+    /// How it ended; only what is told of its start is told before.
+    pub ended: Option<Ended>,
 }
 
 /// An attempt that succeeded.
@@ -93,7 +94,9 @@ pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDo
         StepKind::IngestMemory => ingest_memory::run(&cx).await,
         StepKind::Analyze => analyze::run(&cx).await,
         StepKind::RecordResult => record_result::run(&cx).await,
-        StepKind::NotifyEnded | StepKind::NotifyFinalized => notify::run(&cx).await,
+        StepKind::NotifyStarted | StepKind::NotifyEnded | StepKind::NotifyFinalized => {
+            notify::run(&cx).await
+        }
         StepKind::Purge => Ok(StepDone::Done {
             detail: "messages, metadata and delivered bodies removed".into(),
             products: vec![Product::Purge],
@@ -112,11 +115,24 @@ async fn prepare<'a>(engine: &'a Engine, step: &'a Step) -> Result<StepContext<'
         .await
         .map_err(|error| StepError::because("the agent could not be read", &error))?;
     let ended = session.ended().cloned();
-    let ended = ended.ok_or_else(|| StepError::fatal("the session has not ended"))?;
+    if ended.is_none() && step.kind != StepKind::NotifyStarted {
+        return Err(StepError::fatal("the session has not ended"));
+    }
     Ok(StepContext { engine, step, session, agent, ended })
 }
 
 impl StepContext<'_> {
+    /// How the session ended.
+    pub fn ended(&self) -> Result<&Ended, StepError> {
+        self.ended.as_ref().ok_or_else(|| StepError::fatal("the session has not ended"))
+    }
+
+    /// The filled-in forms, as far as they are.
+    pub async fn analyses(&self) -> Result<Vec<AnalysisResult>, StepError> {
+        let found = self.engine.store().analyses_of(&self.session.org, self.session.id).await;
+        found.map_err(|error| StepError::because("the analysis", &error))
+    }
+
     /// The whole transcript, however long.
     pub async fn transcript(&self) -> Result<Vec<Message>, StepError> {
         let transcript = self.engine.transcript(&self.session.org, self.session.id).await;

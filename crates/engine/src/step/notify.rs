@@ -1,14 +1,18 @@
-//! Tells the agent's owner. At least once: every attempt carries the same event id and body.
+//! Tells the agent's owner, or a subscriber. At least once: every attempt carries the same event id and
+//! body. What an API tells at most once is only told again when nothing of it can have arrived.
 
 use epilogue_core::{
     EventId, Span, Timestamp,
     agent::{BodyTemplate, WebhookSpec},
+    analysis,
     event::Activity,
     retry::{ATTEMPT_MAX, Refusals, RetryPolicy},
+    step::AttemptOutcome,
 };
-use epilogue_storage::{Delivery, DeliveryAttempt, Product};
+use epilogue_storage::{AnalysisResult, Delivery, DeliveryAttempt, Product};
 use http::HeaderMap;
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use super::{StepContext, StepDone, StepError};
 use crate::{
@@ -23,10 +27,11 @@ use crate::{
 const MAY_ASK_TO_WAIT: [u16; 2] = [429, 503];
 
 pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
-    let Some(webhook) = &cx.agent.webhook else {
-        return Ok(StepDone::Skipped("the agent has no webhook".into()));
+    let webhook = match receiver(cx).await? {
+        Ok(webhook) => webhook,
+        Err(nobody) => return Ok(StepDone::Skipped(nobody.into())),
     };
-    let Some(payload) = worded(cx).await? else {
+    let Some(payload) = worded(cx, &webhook).await? else {
         return Ok(StepDone::Skipped("this API has no such event".into()));
     };
     let manners = payload.manners.clone();
@@ -36,7 +41,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         let now = cx.engine.now();
         Box::new(Activity::webhook_told(&cx.session, attempt, &payload.event, failure, now))
     };
-    match deliver(cx, webhook, payload.clone()).await {
+    match deliver(cx, &webhook, payload.clone()).await {
         Ok((detail, delivery)) => {
             let told = logged.then(|| Product::Activity(told(None)));
             let products = std::iter::once(delivery).chain(told).collect();
@@ -45,8 +50,45 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         // Whatever kept it from being delivered, its owner learns that it was not.
         Err(error) => {
             let on_park = logged.then(|| told(Some(&error.detail)));
-            let policy = manners.map(|manners| manners.policy);
+            let policy = manners.and_then(|manners| manners.policy);
             Err(StepError { policy, on_park, ..error })
+        }
+    }
+}
+
+/// Whom the step tells: the agent's own webhook, or a subscriber as it is at this moment. Or why nobody.
+async fn receiver(cx: &StepContext<'_>) -> Result<Result<WebhookSpec, &'static str>, StepError> {
+    let Some(id) = cx.step.target else {
+        return Ok(cx.agent.webhook.clone().ok_or("the agent has no webhook"));
+    };
+    let Some(project) = &cx.session.project else {
+        return Ok(Err("the session belongs to no project"));
+    };
+    let found = cx.engine.store().subscription(&cx.session.org, project, id).await;
+    let found = found.map_err(|error| StepError::because("the subscription", &error))?;
+    let told = found.map(|subscription| WebhookSpec::at(subscription.url));
+    Ok(told.ok_or("the subscription is gone"))
+}
+
+/// Whether an earlier attempt may have told the event, though it did not come back to say so. Once
+/// that has been looked at, and the step resumed all the same, it does not count any more.
+async fn may_be_told(cx: &StepContext<'_>) -> Result<bool, StepError> {
+    if cx.step.attempt <= 1 {
+        return Ok(false);
+    }
+    let (store, org, id) = (cx.engine.store(), &cx.session.org, cx.step.id());
+    let unread = |error| StepError::because("the log could not be read", &error);
+    let steps = store.steps_of(org, id.session).await.map_err(unread)?;
+    let own = steps.iter().find(|(step, _)| step.id() == id);
+    let Some(last) = own.and_then(|(_, attempts)| attempts.last()) else { return Ok(false) };
+    match last.outcome {
+        AttemptOutcome::Done | AttemptOutcome::Skipped | AttemptOutcome::Fatal => Ok(false),
+        AttemptOutcome::Interrupted => Ok(true),
+        // It failed so that it could be tried again: with a delivery on record, nothing had arrived.
+        AttemptOutcome::Failed => {
+            let known = store.delivery(org, &id.event_id()).await.map_err(unread)?;
+            let latest = known.and_then(|(_, attempts)| attempts.last().map(|latest| latest.at));
+            Ok(latest.is_none_or(|at| at < last.started_at))
         }
     }
 }
@@ -58,13 +100,20 @@ async fn deliver(
     payload: Payload,
 ) -> Result<(String, Product), StepError> {
     let refusals = payload.manners.as_ref().map(|m| m.refusals).unwrap_or_default();
+    let once = refusals == Refusals::OnceAtMost;
+    if once && may_be_told(cx).await? {
+        return Err(StepError::fatal(
+            "an attempt that was cut may have told it, and it is told once",
+        ));
+    }
     let body = body(cx, webhook.body.as_ref(), &payload.body).await?;
     let payload = Payload { body, ..payload };
     let request = request(cx, webhook, &payload)?;
     let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
     let sending = cx.engine.inner.parts.webhooks.send(&request);
     let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
-        return Err(StepError::again(format!("it took longer than {} ms", limit.as_millis())));
+        let late = StepError::again(format!("it took longer than {} ms", limit.as_millis()));
+        return Err(StepError { fatal: once, ..late });
     };
     let verdict = judge(&reply, refusals);
     let delivery = record(cx, &request, &payload, &reply, verdict.is_ok());
@@ -75,11 +124,9 @@ async fn deliver(
 }
 
 /// The event in the words of its API. `None`: it has no such event.
-async fn worded(cx: &StepContext<'_>) -> Result<Option<Payload>, StepError> {
+async fn worded(cx: &StepContext<'_>, webhook: &WebhookSpec) -> Result<Option<Payload>, StepError> {
     let id = cx.step.id().event_id();
-    let (store, org) = (cx.engine.store(), &cx.session.org);
-    let analyses = store.analyses_of(org, cx.session.id).await;
-    let analyses = analyses.map_err(|error| StepError::because("the analysis", &error))?;
+    let analyses = cx.analyses().await?;
     let wording = &cx.engine.inner.parts.wording;
     let transcript = if wording.tells_transcript(&cx.session.dialect) {
         cx.transcript().await?
@@ -91,10 +138,26 @@ async fn worded(cx: &StepContext<'_>) -> Result<Option<Payload>, StepError> {
         id: &id,
         session: &cx.session,
         agent: &cx.agent,
-        ended: &cx.ended,
+        ended: cx.ended.as_ref(),
         analyses: &analyses,
+        extracted: &extracted(cx, webhook, &analyses),
         transcript: &transcript,
     }))
+}
+
+/// What came out of the conversation, as far as the receiver is to have it.
+fn extracted(
+    cx: &StepContext<'_>,
+    webhook: &WebhookSpec,
+    analyses: &[AnalysisResult],
+) -> Map<String, Value> {
+    let form = analyses.iter().find(|filled| filled.form == analysis::EXTRACTION);
+    let filled_in = form.map_or(&Value::Null, |form| &form.values);
+    let mut found = analysis::extracted(&cx.agent.variables, &cx.session.context.bag, filled_in);
+    if let Some(keys) = &webhook.variable_keys {
+        found.retain(|name, _| keys.contains(name));
+    }
+    found
 }
 
 /// What is sent: the event's words, or its owner's. A delivery that is sent again says what it said
@@ -141,7 +204,8 @@ pub(crate) fn own_request(
     if !webhook.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&webhook.query);
     }
-    let own = payload.manners.as_ref().map(|manners| manners.policy.timeout.min(ATTEMPT_MAX));
+    let own = payload.manners.as_ref().and_then(|manners| manners.policy.as_ref());
+    let own = own.map(|policy| policy.timeout.min(ATTEMPT_MAX));
     let format = webhook.body.as_ref().map(|own| own.format).unwrap_or_default();
     Ok(WebhookRequest {
         url,
@@ -176,7 +240,10 @@ fn secrets(webhook: &WebhookSpec) -> Result<Vec<SecretString>, StepError> {
 fn judge(reply: &WebhookReply, refusals: Refusals) -> Result<String, StepError> {
     let answer = match &reply.result {
         Ok(answer) => answer,
-        Err(error) => return Err(StepError::because("not delivered", error)),
+        Err(error) => {
+            let fatal = refusals == Refusals::OnceAtMost && !error.nothing_arrived();
+            return Err(StepError { fatal, ..StepError::because("not delivered", error) });
+        }
     };
     let said = format!("the receiver answered {}", answer.status);
     match answer.status {
@@ -264,6 +331,26 @@ mod tests {
         };
         assert!([300, 302, 400, 404, 410, 429, 499].into_iter().all(fatal));
         assert!(![500, 502, 503, 599].into_iter().any(fatal));
+    }
+
+    #[test]
+    fn what_is_told_once_at_most_is_tried_again_only_if_nothing_arrived() {
+        let cause = || -> Box<dyn std::error::Error + Send + Sync> { "cut".into() };
+        let fatal = |error| {
+            let reply = WebhookReply { result: Err(error), took: Span::ZERO };
+            judge(&reply, Refusals::OnceAtMost).expect_err("failed").fatal
+        };
+        let host = || "example.com".to_owned();
+        assert!(!fatal(WebhookError::NotConnected(cause())));
+        assert!(!fatal(WebhookError::Unresolved { host: host(), source: cause() }));
+        assert!(!fatal(WebhookError::PrivateAddress { host: host() }));
+        assert!(fatal(WebhookError::Unreachable(cause())));
+        assert!(fatal(WebhookError::Timeout { seconds: 7 }));
+        let refused = |status| judge(&answered(status, None), Refusals::OnceAtMost);
+        assert!(
+            [199, 302, 404, 429, 500, 503].into_iter().all(|s| refused(s).is_err_and(|e| e.fatal))
+        );
+        assert!(refused(204).is_ok());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Keeps an ended conversation where it can be searched: who, when, why, and what was said.
 
-use epilogue_core::Message;
+use epilogue_core::{Message, finalization};
 use epilogue_storage::{Product, ResultRecord};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{StepContext, StepDone, StepError};
 
@@ -11,22 +11,36 @@ const WORDS_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let session = &cx.session;
+    // The index keeps pieces of words that are taken out of it again: what is about to be purged
+    // never goes in. That the conversation was had can be found all the same.
+    if !finalization::keeps_transcript(session, &cx.agent) {
+        return recorded(cx, String::new(), Map::new(), String::new());
+    }
     let found_by = cx.engine.inner.parts.wording.result(session);
     let words = words(&cx.transcript().await?, &found_by.endpoint, found_by.data.values());
+    recorded(cx, found_by.endpoint, found_by.data, words)
+}
+
+fn recorded(
+    cx: &StepContext<'_>,
+    endpoint: String,
+    data: Map<String, Value>,
+    words: String,
+) -> Result<StepDone, StepError> {
+    let (session, ended) = (&cx.session, cx.ended()?);
     let record = ResultRecord {
         session: session.id,
         dialect: session.dialect.clone(),
         agent: session.agent.id.clone(),
-        reason: cx.ended.reason,
+        reason: ended.reason,
         opened_at: session.opened_at,
-        ended_at: cx.ended.at,
+        ended_at: ended.at,
         active: session.last_activity.since(session.opened_at),
-        endpoint: found_by.endpoint,
-        data: found_by.data,
+        endpoint,
+        data,
     };
     let detail = format!("{} bytes can be searched", words.len());
-    let products = vec![Product::Result(Box::new(record), words)];
-    Ok(StepDone::Done { detail, products })
+    Ok(StepDone::Done { detail, products: vec![Product::Result(Box::new(record), words)] })
 }
 
 /// What the person saw, the endpoint, and the texts of the client's data, each on a line.

@@ -8,6 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER},
 };
+use url::Url;
 
 use super::{
     WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender,
@@ -58,6 +59,10 @@ impl WebhookSender for HttpWebhooks {
         let started = self.clock.now();
         let result = self.attempt(request).await;
         WebhookReply { result, took: self.clock.now().since(started) }
+    }
+
+    fn check(&self, url: &Url) -> Result<(), WebhookError> {
+        self.egress.check(url)
     }
 }
 

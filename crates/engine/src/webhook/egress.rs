@@ -100,6 +100,11 @@ impl Egress {
         Ok(Self { http: http.build().map_err(EgressError)?, guard })
     }
 
+    /// Whether an address would be called at all, as far as the URL alone says it.
+    pub fn check(&self, url: &Url) -> Result<(), WebhookError> {
+        self.guard.check(url).map(drop)
+    }
+
     /// Sends `request` once and reads at most `body_bytes_max` of the answer. It has no time limit
     /// of its own beyond the connection's: a caller puts it under [`crate::clock::within`].
     pub async fn send(

@@ -16,6 +16,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use url::Url;
 
+use self::resolve::Guard;
+
 pub use self::{deliver::HttpWebhooks, owners::may_set as may_set_header};
 
 /// One attempt to be made.
@@ -87,7 +89,10 @@ pub enum WebhookError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The connection could not be made, or broke.
+    /// The connection could not be made.
+    #[error("no connection could be made")]
+    NotConnected(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The scheme is not `https`, nor `http` where private addresses are allowed.
@@ -99,6 +104,18 @@ pub enum WebhookError {
 }
 
 impl WebhookError {
+    /// Whether it is certain that nothing of the request has reached the receiver.
+    pub const fn nothing_arrived(&self) -> bool {
+        match self {
+            Self::PrivateAddress { .. }
+            | Self::Unresolved { .. }
+            | Self::NotConnected(_)
+            | Self::Scheme(_)
+            | Self::Header(_) => true,
+            Self::Timeout { .. } | Self::Unreachable(_) => false,
+        }
+    }
+
     /// The limit was reached.
     pub(crate) const fn timeout(limit: Span) -> Self {
         Self::Timeout { seconds: limit.as_millis().div_ceil(1000) }
@@ -110,4 +127,9 @@ impl WebhookError {
 pub trait WebhookSender: Send + Sync {
     /// Makes one attempt. Never retries: that is the step's business.
     async fn send(&self, request: &WebhookRequest) -> WebhookReply;
+
+    /// Whether an address would be called at all, as far as the URL alone says it.
+    fn check(&self, url: &Url) -> Result<(), WebhookError> {
+        Guard::PublicOnly.check(url).map(drop)
+    }
 }

@@ -87,6 +87,8 @@ pub fn failure(error: reqwest::Error, host: &str) -> WebhookError {
         WebhookError::PrivateAddress { host }
     } else if has_cause::<LookupFailed>(&error) {
         WebhookError::Unresolved { host, source: error.into() }
+    } else if error.is_connect() {
+        WebhookError::NotConnected(error.into())
     } else {
         WebhookError::Unreachable(error.into())
     }

@@ -128,7 +128,7 @@ async fn a_purge_removes_words_and_keeps_counters_and_books() {
         assert!(app.transcript(id).await.is_empty());
         assert_eq!((&session.context.metadata, session.context.variables.len()), (&Value::Null, 0));
         assert_eq!(session.usage, receipt.session.usage);
-        let event = epilogue_core::StepId { session: id, kind: StepKind::NotifyEnded }.event_id();
+        let event = epilogue_core::StepId::own(id, StepKind::NotifyEnded).event_id();
         let (delivery, attempts) =
             app.engine.delivery(&org(), &event).await.expect("read").expect("known");
         assert_eq!((delivery.body.as_str(), attempts[0].response.as_str()), ("", ""));

@@ -170,7 +170,7 @@ async fn a_delivery_that_is_sent_again_says_the_same_under_the_same_id() {
     let id = app.open().await;
     app.end(id).await;
     app.run_until_idle().await;
-    let event = StepId { session: id, kind: StepKind::NotifyEnded }.event_id();
+    let event = StepId::own(id, StepKind::NotifyEnded).event_id();
     for expected in [ResendOutcome::Due, ResendOutcome::Underway(StepState::Owed { due_at: START })]
     {
         assert_eq!(app.engine.resend(&org(), &event, None).await.expect("asked"), expected);

@@ -86,7 +86,9 @@ impl StepsConfig {
             StepKind::ReleaseMedia => self.release_media.policy(),
             StepKind::IngestMemory => self.ingest_memory.policy(),
             StepKind::Analyze => self.analyze.policy(),
-            StepKind::NotifyEnded | StepKind::NotifyFinalized => self.notify.policy(),
+            StepKind::NotifyStarted | StepKind::NotifyEnded | StepKind::NotifyFinalized => {
+                self.notify.policy()
+            }
             StepKind::Purge => self.purge.policy(),
             StepKind::RecordResult => self.record_result.policy(),
         }

@@ -2,5 +2,7 @@
 
 mod crash;
 mod faults;
+mod gone;
+mod openai;
 mod socket;
 mod support;

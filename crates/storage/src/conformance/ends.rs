@@ -130,7 +130,7 @@ async fn owes_its_plan<S: Storage>(
     session: &Session,
     speaks: bool,
 ) -> Result<()> {
-    let plan = finalization::plan(session, &world.agent);
+    let plan = finalization::plan(session, &world.agent, &[]);
     let owed: Vec<_> = plan
         .into_iter()
         .filter_map(|planned| match planned.need {

@@ -7,7 +7,7 @@ use epilogue_core::{
     Agent, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, NodeId, OrgId, Person, Profile,
     Role, Session, SessionId, SessionState, Span, StepId, StepKind, Timestamp, Usage,
     message::{NewMessage, Said, ToolCall},
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     session::{AgentVersion, Context},
     step::AttemptOutcome,
 };
@@ -90,6 +90,7 @@ pub fn profile() -> Profile {
         agent_finish: AgentFinish::EndsSession,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: true,
+        hears: Hears::Everything,
         holds_media: true,
         keeps: Keeps::Transcript,
         searchable: false,
@@ -369,7 +370,9 @@ impl<S: Storage> World<S> {
 
     /// Claims the due step of this kind.
     pub async fn claimed(&self, id: StepId, now: Timestamp) -> Result<ClaimedStep> {
-        let lane = self.lane(id.session, id.kind).await?;
+        let steps = self.store.steps_of(&self.org, id.session).await?;
+        let lane = steps.into_iter().map(|(step, _)| step).find(|step| step.id() == id);
+        let lane = lane.unwrap_or_else(|| panic!("the session owes no {id}")).lane;
         let claimed = self.store.claim(self.wish(&lane, now), now).await?;
         let found = claimed.into_iter().find(|claimed| claimed.step.id() == id);
         Ok(found.unwrap_or_else(|| panic!("{id} should be due")))

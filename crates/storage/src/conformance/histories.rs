@@ -252,7 +252,7 @@ impl<S: Storage> Pair<S> {
     }
 
     async fn retry(&mut self, n: u32, kind: StepKind) -> Result<()> {
-        let (now, id) = (self.model.now, StepId { session: self.id(n), kind });
+        let (now, id) = (self.model.now, StepId::own(self.id(n), kind));
         let outcome = self.world.store.retry(&self.world.org, id, None, now).await?;
         let steps = self.model.steps.get_mut(&n);
         let step = steps.and_then(|steps| steps.iter_mut().find(|step| step.kind == kind));

@@ -27,7 +27,9 @@ pub mod directory;
 pub mod endpoints;
 pub mod ends;
 pub mod fixture;
+pub mod gone;
 pub mod histories;
+pub mod history;
 pub mod leases;
 pub mod ledger;
 pub mod lists;
@@ -42,6 +44,7 @@ pub mod races_work;
 pub mod searches;
 pub mod sessions;
 pub mod steps;
+pub mod subscriptions;
 mod suite;
 pub mod tenants;
 pub mod texting;
@@ -53,9 +56,9 @@ mod prelude {
     //! The traits, for their methods.
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
-        DeliveryStore as _, DirectoryStore as _, InboxStore as _, IntegrationStore as _,
-        LedgerStore as _, MemoryStore as _, ResultStore as _, SessionStore as _, StepStore as _,
-        TurnStore as _,
+        DeliveryStore as _, DirectoryStore as _, HistoryStore as _, InboxStore as _,
+        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ResultStore as _,
+        SessionStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _,
     };
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use epilogue_core::{
     Agent, EndCause, EndOutcome, EndRequest, MicroCredits, NodeId, Session, SessionState, Step,
     StepId, StepState, Timestamp,
-    finalization::{self, is_ready},
+    finalization::{self, Surroundings, is_ready},
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 
@@ -84,14 +84,21 @@ impl Model {
             EndVerdict::AlreadyEnded(ended) => return Some(EndOutcome::AlreadyEnded(ended)),
             EndVerdict::NotDue { due_at } => return Some(EndOutcome::StillActive { due_at }),
         };
-        let closing =
-            finalization::close(session, &self.agent, (reason, deadline), request, self.now);
-        let steps = closing.steps.into_iter().map(|(kind, lane, state)| Step {
+        let around = Surroundings::default();
+        let closing = finalization::close(
+            session,
+            (&self.agent, &around),
+            (reason, deadline),
+            request,
+            self.now,
+        );
+        let steps = closing.steps.into_iter().map(|step| Step {
             org: session.org.clone(),
             session: session.id,
-            kind,
-            lane,
-            state,
+            kind: step.kind,
+            target: step.target,
+            lane: step.lane,
+            state: step.state,
             attempt: 0,
             failures: 0,
             owed_at: self.now,
@@ -120,7 +127,7 @@ impl Model {
     pub(super) fn settle(&mut self, claimed: &ClaimedStep, report: &StepReport) -> SettleOutcome {
         let (n, now) = (self.number(claimed.step.id()), self.now);
         let steps = self.steps.get_mut(&n).expect("it owes steps");
-        let step = steps.iter_mut().find(|step| step.kind == claimed.step.kind).expect("known");
+        let step = steps.iter_mut().find(|step| step.id() == claimed.step.id()).expect("known");
         let leased = matches!(step.state, StepState::Leased { .. });
         if !leased || step.attempt != claimed.step.attempt {
             return SettleOutcome::LeaseLost;

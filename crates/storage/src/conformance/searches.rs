@@ -47,7 +47,7 @@ async fn kept<S: Storage>(
     let session = searchable(world, n).await?;
     let record = record(&session, more);
     let products = vec![Product::Result(Box::new(record), words.into())];
-    let step = StepId { session: session.id, kind: StepKind::RecordResult };
+    let step = StepId::own(session.id, StepKind::RecordResult);
     world.work(step, StepReport::Done, products, at(20)).await?;
     Ok(session.id)
 }

@@ -21,7 +21,7 @@ use crate::{
 
 /// One step of a session.
 pub(super) fn step(session: &Session, kind: StepKind) -> StepId {
-    StepId { session: session.id, kind }
+    StepId::own(session.id, kind)
 }
 
 fn recorded(finalized: bool, released: &[StepKind]) -> SettleOutcome {

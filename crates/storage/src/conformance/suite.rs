@@ -276,6 +276,29 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            gone {
+                nothing_that_was_said_or_given_outlives_the_purge,
+                messages_stay_where_the_profile_keeps_them,
+                a_note_stays_where_the_api_keeps_transcripts,
+                a_dead_receiver_keeps_no_conversation,
+                a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
+            }
+            history {
+                the_history_of_a_project_shows_the_latest_first,
+                the_history_shows_what_the_analysis_made_of_a_session,
+                the_figures_of_a_project_are_those_of_its_sessions,
+            }
+            subscriptions {
+                a_url_is_subscribed_once_in_its_project,
+                a_project_has_as_many_subscriptions_as_it_may_and_no_more,
+                subscribers_are_told_by_steps_of_their_own_from_the_open_on,
+                a_session_is_final_only_when_its_start_is_told,
+                a_subscribers_step_parks_and_is_resumed_alone,
+                steps_of_one_moment_are_listed_once_each,
+                whoever_subscribes_when_a_session_ends_is_told,
+                telling_of_the_start_and_the_end_leave_one_final_session,
+                of_many_subscribers_of_one_url_one_subscribes,
+            }
             projects {
                 a_name_is_one_live_sessions_in_its_project,
                 a_name_in_a_project_is_free_after_the_end,
@@ -319,7 +342,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 25] = [
+    const FILES: [&str; 28] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -332,10 +355,13 @@ mod tests {
         include_str!("ledger.rs"),
         include_str!("lists.rs"),
         include_str!("memory.rs"),
+        include_str!("gone.rs"),
         include_str!("histories.rs"),
+        include_str!("history.rs"),
         include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
         include_str!("projects.rs"),
+        include_str!("subscriptions.rs"),
         include_str!("races.rs"),
         include_str!("races_work.rs"),
         include_str!("sessions.rs"),

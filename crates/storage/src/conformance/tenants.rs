@@ -32,7 +32,7 @@ struct Two<S> {
 }
 
 fn parked(session: SessionId) -> StepId {
-    StepId { session, kind: StepKind::NotifyEnded }
+    StepId::own(session, StepKind::NotifyEnded)
 }
 
 async fn two<B: Backend>(backend: &B) -> Result<Two<B::Store>> {

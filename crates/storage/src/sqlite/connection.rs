@@ -13,6 +13,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// for, come to more.
 const STATEMENTS_MAX: usize = 256;
 
+/// The `user_version` of a file whose pages have all been scrubbed since they were written.
+const SCRUBBED: u32 = 1;
+
 mod embedded {
     refinery::embed_migrations!("src/sqlite/migrations");
 }
@@ -34,6 +37,7 @@ pub(super) fn reading(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "cache_size", -4_096)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     prepared(connection)
 }
 
@@ -41,6 +45,8 @@ fn prepared(connection: Connection) -> Result<Connection> {
     // A plan depends on the statement alone. Otherwise SQLite prepares statements anew for other
     // values, which costs more than most of them do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Whoever folds the log back also scrubs what is folded: not the last one to close.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // SQLite's own knows the letters of ASCII alone.
@@ -51,8 +57,24 @@ fn prepared(connection: Connection) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Whether nothing stands in the file that was left there before pages were scrubbed.
+pub(super) fn is_scrubbed(connection: &Connection) -> Result<bool> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version >= SCRUBBED)
+}
+
+/// Says so in the file.
+pub(super) fn mark_scrubbed(connection: &Connection) -> Result<()> {
+    Ok(connection.pragma_update(None, "user_version", SCRUBBED)?)
+}
+
 /// Brings the schema up to date. Refuses a database that a newer version wrote.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        mark_scrubbed(connection)?;
+    }
     let runner = embedded::migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max();
     runner.run(connection).map(drop).map_err(|error| of_migration(error, known.unwrap_or(0)))

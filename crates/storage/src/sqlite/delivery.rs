@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use epilogue_core::{EventId, OrgId, SessionId, StepId, StepState, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, row, step};
+use super::{SqliteStorage, purge, row, step};
 use crate::{
     Cursor, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, Page, PageRequest,
     ResendOutcome, Result,
@@ -68,7 +68,8 @@ pub(super) fn record(
         attempt.duration_ms,
         attempt.status,
         attempt.error,
-        attempt.response,
+        // Who is told after a purge may answer with what was told before.
+        if purge::is_done(db, org, made.session)? { "" } else { &attempt.response },
     ])?;
     Ok(())
 }

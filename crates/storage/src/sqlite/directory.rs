@@ -7,7 +7,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, activity, agents::Agents, ledger, project, row};
+use super::{SqliteStorage, activity, agents::Agents, ledger, project, project_agent, row};
 use crate::{
     Credential, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project, Result, Role,
 };
@@ -40,9 +40,10 @@ fn apply(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> Result
         ledger::post(db, &organization.id, &Transaction::grant("opening", credits), now)?;
     }
     for agent in &config.agents {
-        put_agent(db, &organization.id, agent, now)?;
+        put_agent(db, &organization.id, (agent, true), now)?;
     }
     project::apply(db, &organization.id, &config.projects, now)?;
+    project_agent::follow(db, &organization.id, &config.projects, now)?;
     apply_keys(db, config, now)
 }
 
@@ -65,7 +66,13 @@ fn apply_keys(db: &Connection, config: &OrganizationConfig, now: Timestamp) -> R
     Ok(())
 }
 
-fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Result<AgentVersion> {
+/// Writes an agent, listed or not: a new version if anything changed.
+pub(super) fn put_agent(
+    db: &Connection,
+    org: &OrgId,
+    (agent, listed): (&Agent, bool),
+    now: Timestamp,
+) -> Result<AgentVersion> {
     if let Some((version, known)) = latest_agent(db, org, &agent.id)?
         && known == *agent
     {
@@ -74,8 +81,8 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
     // An agent that was deleted has versions too, and its sessions go by them.
     let next = Agents::latest(db, org, &agent.id)?.map_or(1, |latest| latest.version + 1);
     db.prepare_cached(
-        "INSERT INTO agents (org_id, agent_id, version, config, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO agents (org_id, agent_id, version, config, created_at, listed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         org.as_str(),
@@ -83,11 +90,13 @@ fn put_agent(db: &Connection, org: &OrgId, agent: &Agent, now: Timestamp) -> Res
         next,
         row::to_json(agent)?,
         now.as_millis(),
+        listed,
     ])?;
     Ok(AgentVersion { id: agent.id.clone(), version: next })
 }
 
-fn latest_agent(
+/// An agent's latest version, unless it is deleted.
+pub(super) fn latest_agent(
     db: &Connection,
     org: &OrgId,
     id: &AgentId,
@@ -256,7 +265,7 @@ impl DirectoryStore for SqliteStorage {
 
     async fn put_agent(&self, org: &OrgId, agent: Agent, now: Timestamp) -> Result<AgentVersion> {
         let org = org.clone();
-        self.writer.decide(move |db| put_agent(db.connection, &org, &agent, now)).await
+        self.writer.decide(move |db| put_agent(db.connection, &org, (&agent, true), now)).await
     }
 
     async fn credential(&self, hash: &KeyHash) -> Result<Option<Credential>> {

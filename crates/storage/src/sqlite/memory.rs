@@ -57,6 +57,7 @@ impl MemoryStore for SqliteStorage {
                 .connection
                 .prepare_cached("DELETE FROM episodes WHERE org_id = ?1 AND scope = ?2")?
                 .execute(params![org.as_str(), scope.0])?;
+            db.removes();
             Ok(gone as u64)
         };
         self.writer.decide(decision).await

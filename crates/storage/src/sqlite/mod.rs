@@ -11,6 +11,7 @@ mod connection;
 mod delivery;
 mod directory;
 mod fault;
+mod history;
 mod inbox;
 mod inbox_settle;
 mod integration;
@@ -18,27 +19,28 @@ mod ledger;
 mod log;
 mod memory;
 mod project;
+mod project_agent;
+mod purge;
 mod readers;
 mod result;
 mod row;
+mod scrub;
 mod session;
 mod session_list;
 mod session_live;
 mod step;
 mod step_settle;
+mod subscription;
 mod turn;
 mod variables;
 mod writer;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
 use self::{agents::Agents, log::Log, readers::Readers, writer::Writer};
-use crate::{CommitStats, Error, Result, Storage};
+use crate::{CommitStats, Result, Storage};
 
 /// How many searches run at once.
 const SEARCHERS: usize = 2;
@@ -66,7 +68,6 @@ pub struct SqliteStorage {
     /// Apart, so that nobody's look-up waits for somebody's search.
     searchers: Readers,
     agents: Arc<Agents>,
-    path: PathBuf,
 }
 
 impl SqliteStorage {
@@ -74,12 +75,13 @@ impl SqliteStorage {
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let mut connection = connection::writing(path)?;
         connection::migrate(&mut connection)?;
-        let readers = Readers::open(path, options.readers)?;
-        let searchers = Readers::open(path, SEARCHERS)?;
+        let file = log::file(path)?;
+        let readers = Readers::open(path, &file, options.readers)?;
+        let searchers = Readers::open(path, &file, SEARCHERS)?;
         let agents = Arc::new(Agents::new());
-        let log = Log::watch(&mut connection, path)?;
+        let log = Log::watch(&mut connection, path, file)?;
         let writer = Writer::start(connection, log, agents.clone(), options.queue_max)?;
-        Ok(Self { writer, readers, searchers, agents, path: path.to_owned() })
+        Ok(Self { writer, readers, searchers, agents })
     }
 }
 
@@ -91,9 +93,7 @@ impl Storage for SqliteStorage {
 
     /// Folds the write-ahead log back, so that the database is whole in its one file.
     async fn tidy(&self) -> Result<()> {
-        let path = self.path.clone();
-        let fold = move || log::fold_whole(&connection::writing(&path)?);
-        tokio::task::spawn_blocking(fold).await.unwrap_or_else(|e| Err(Error::Other(e.into())))
+        self.writer.tidy().await
     }
 }
 

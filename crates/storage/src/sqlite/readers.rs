@@ -2,6 +2,7 @@
 //! read sees one moment.
 
 use std::{
+    fs::File,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -29,13 +30,16 @@ pub(super) struct Readers {
 struct Shared {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
+    /// Closed after the connections.
+    _file: Arc<File>,
 }
 
 impl Readers {
-    pub fn open(path: &Path, count: usize) -> Result<Self> {
+    pub fn open(path: &Path, file: &Arc<File>, count: usize) -> Result<Self> {
         let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
         let free = Arc::new(Semaphore::new(count));
-        Ok(Self { shared: Arc::new(Shared { idle: Mutex::new(idle), free }) })
+        let idle = Mutex::new(idle);
+        Ok(Self { shared: Arc::new(Shared { idle, free, _file: file.clone() }) })
     }
 
     /// Looks up a few rows by their keys, here and now. That takes less time than handing it to
@@ -157,7 +161,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("e.db");
         drop(connection::writing(&path).expect("opens"));
-        let readers = Readers::open(&path, 1).expect("opens");
+        let file = super::super::log::file(&path).expect("opens");
+        let readers = Readers::open(&path, &file, 1).expect("opens");
         let count = |to: u32| {
             let count = move |db: &Connection| Ok(db.query_row(COUNT, [to], |row| row.get(0))?);
             readers.search_within::<u32>(3, count)
@@ -175,7 +180,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("e.db");
         drop(connection::writing(&path).expect("opens"));
-        let readers = Readers::open(&path, 1).expect("opens");
+        let file = super::super::log::file(&path).expect("opens");
+        let readers = Readers::open(&path, &file, 1).expect("opens");
         let (started, starting) = tokio::sync::oneshot::channel();
         let (go_on, wait) = mpsc::channel();
         let long = readers.read(move |_| {

@@ -2,7 +2,7 @@
 
 use epilogue_core::{
     Connection, EndReason, EndpointKey, Message, MicroCredits, Person, Role, Session, SessionId,
-    SessionState, Span, Timestamp, Usage,
+    SessionState, Span, SubscriptionId, Timestamp, Usage,
     message::NewMessage,
     reason::{Deadline, DeadlineKind},
     session::{AgentVersion, Ended, TurnInFlight},
@@ -81,6 +81,22 @@ pub(super) fn time_opt(row: &Row<'_>, column: usize) -> Read<Option<Timestamp>> 
 pub(super) fn session_id(row: &Row<'_>, column: usize) -> Read<SessionId> {
     let bytes = row.get_ref(column)?.as_blob()?;
     uuid::Uuid::from_slice(bytes).map(SessionId).map_err(|error| unreadable(column, error))
+}
+
+/// Whom a step tells, as it is stored: nobody in particular is an empty value.
+pub(super) fn target_bytes(target: Option<&SubscriptionId>) -> &[u8] {
+    target.map_or(&[], |target| target.0.as_bytes().as_slice())
+}
+
+/// A column of whom a step tells.
+pub(super) fn target(row: &Row<'_>, column: usize) -> Read<Option<SubscriptionId>> {
+    match row.get_ref(column)?.as_blob()? {
+        [] => Ok(None),
+        bytes => match uuid::Uuid::from_slice(bytes) {
+            Ok(id) => Ok(Some(SubscriptionId(id))),
+            Err(error) => Err(unreadable(column, error)),
+        },
+    }
 }
 
 /// A column of a session's id that may be absent.

@@ -4,9 +4,9 @@
 use async_trait::async_trait;
 use epilogue_core::{
     Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
-    Session, SessionId, SessionState, StepState, Timestamp,
+    Session, SessionId, SessionState, Timestamp,
     event::Activity,
-    finalization::{self, Closing},
+    finalization::{self, Closing, Surroundings},
     ledger::{self, Account},
     message::{NewMessage, ToolCall},
     open_calls,
@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteStorage, activity, agents::Agents, ledger as books, row, session_list, session_live,
-    variables, writer::Db,
+    step, subscription, variables, writer::Db,
 };
 use crate::{
     Admission, DueSession, EndReceipt, LiveBounds, LiveConversations, OpenOutcome, OpenRequest,
@@ -91,6 +91,7 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }
+    owe_opening(db, session, now)?;
     Ok(OpenOutcome::Opened)
 }
 
@@ -232,17 +233,18 @@ pub(super) fn close(
 ) -> Result<Ended> {
     Agents::follow(db.connection, session)?;
     let agent = db.agents.of_session(db.connection, &session.org, &session.agent)?;
+    let around = surroundings(db.connection, session)?;
     let db = db.connection;
     close_calls(db, session, now)?;
-    let closing = finalization::close(session, &agent, why, request, now);
+    let closing = finalization::close(session, (&agent, &around), why, request, now);
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
-    owe(db, session, &closing)?;
+    step::owe(db, session, &closing.steps, now)?;
     if let Some(entry) = &closing.activity {
         activity::record(db, &session.org, entry)?;
     }
     let ended = closing.ended;
-    session.state = if closing.steps.is_empty() {
+    session.state = if closing.settled {
         SessionState::Final { ended: ended.clone(), finalized_at: now }
     } else {
         SessionState::Finalizing(ended.clone())
@@ -282,10 +284,27 @@ pub(super) fn open_calls(db: &Connection, session: &Session) -> Result<Vec<ToolC
     Ok(open_calls::open_calls(&latest).into_iter().cloned().collect())
 }
 
+/// What an end finds of its session's project. One without a project finds nothing, and looks for
+/// nothing.
+fn surroundings(db: &Connection, session: &Session) -> Result<Surroundings> {
+    let Some(project) = &session.project else { return Ok(Surroundings::default()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    let begun = step::of_session(db, &session.org, session.id)?;
+    let begun = begun.into_iter().map(|step| (step.kind, step.state)).collect();
+    Ok(Surroundings { subscribers, begun })
+}
+
+/// Writes the steps that an open owes, which tell subscribers of the project.
+fn owe_opening(db: &Connection, session: &Session, now: Timestamp) -> Result<()> {
+    let Some(project) = &session.project else { return Ok(()) };
+    let subscribers = subscription::of_project(db, &session.org, project)?;
+    step::owe(db, session, &finalization::opening(&subscribers, now), now)
+}
+
 fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
     let ended = &closing.ended;
     // A session that owes nothing is final at once.
-    let finalized_at = closing.steps.is_empty().then_some(ended.at.as_millis());
+    let finalized_at = closing.settled.then_some(ended.at.as_millis());
     db.prepare_cached(
         "UPDATE sessions SET
             state = CASE WHEN ?8 IS NULL THEN 'finalizing' ELSE 'final' END,
@@ -306,30 +325,6 @@ fn write_end(db: &Connection, session: &Session, closing: &Closing) -> Result<()
         session.agent.version,
         session.messages,
     ])?;
-    Ok(())
-}
-
-fn owe(db: &Connection, session: &Session, closing: &Closing) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO steps
-            (org_id, session_id, kind, lane, state, due_at, attempt, failures, owed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
-    )?;
-    for (kind, lane, state) in &closing.steps {
-        let due_at = match state {
-            StepState::Owed { due_at } => Some(due_at.as_millis()),
-            _ => None,
-        };
-        statement.execute(params![
-            session.org.as_str(),
-            session.id.0.as_bytes().as_slice(),
-            kind.as_str(),
-            lane,
-            state.as_str(),
-            due_at,
-            closing.ended.at.as_millis(),
-        ])?;
-    }
     Ok(())
 }
 

@@ -92,7 +92,7 @@ fn latest_called(db: &Connection, org: &OrgId, name: &str) -> Result<Option<Sess
 }
 
 /// The smallest session id of a point in time: ids are ordered by the time of opening.
-fn first_id_at(at: Timestamp) -> Vec<u8> {
+pub(super) fn first_id_at(at: Timestamp) -> Vec<u8> {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
     let smallest = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
     smallest.as_bytes().to_vec()

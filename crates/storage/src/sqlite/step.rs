@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    OrgId, SessionId, Step, StepId, StepKind, StepState, Timestamp,
+    OrgId, Session, SessionId, Step, StepId, StepKind, StepState, Timestamp,
     event::Activity,
+    finalization::OwedStep,
     step::{Attempt, AttemptOutcome},
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -16,13 +17,14 @@ use crate::{
 
 /// The columns of [`step`].
 const STEP: &str = "org_id, session_id, kind, lane, state, due_at, node, attempt, failures, \
-    owed_at, settled_at, reason";
+    owed_at, settled_at, reason, target";
 
 fn step(row: &Row<'_>) -> rusqlite::Result<Step> {
     Ok(Step {
         org: row::text(row, 0)?,
         session: row::session_id(row, 1)?,
         kind: row::word(row, 2, StepKind::parse)?,
+        target: row::target(row, 12)?,
         lane: row.get(3)?,
         state: state(row)?,
         attempt: row.get(7)?,
@@ -45,20 +47,58 @@ fn state(row: &Row<'_>) -> rusqlite::Result<StepState> {
 
 /// One step.
 pub(super) fn read(db: &Connection, org: &OrgId, id: StepId) -> Result<Option<Step>> {
-    let sql =
-        format!("SELECT {STEP} FROM steps WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3");
-    let values = params![org.as_str(), id.session.0.as_bytes().as_slice(), id.kind.as_str()];
+    let sql = format!(
+        "SELECT {STEP} FROM steps
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?4"
+    );
+    let values = params![
+        org.as_str(),
+        id.session.0.as_bytes().as_slice(),
+        id.kind.as_str(),
+        row::target_bytes(id.target.as_ref()),
+    ];
     Ok(db.prepare_cached(&sql)?.query_row(values, step).optional()?)
 }
 
-/// All steps of a session, in the order of their kinds.
+/// All steps of a session, in the order of their kinds, the agent's own webhook before subscribers.
 pub(super) fn of_session(db: &Connection, org: &OrgId, session: SessionId) -> Result<Vec<Step>> {
     let sql = format!("SELECT {STEP} FROM steps WHERE org_id = ?1 AND session_id = ?2");
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params![org.as_str(), session.0.as_bytes().as_slice()], step)?;
     let mut steps: Vec<Step> = rows.collect::<rusqlite::Result<_>>()?;
-    steps.sort_by_key(|step| step.kind);
+    steps.sort_by_key(|step| (step.kind, step.target));
     Ok(steps)
+}
+
+/// Writes the steps that a decision owes.
+pub(super) fn owe(
+    db: &Connection,
+    session: &Session,
+    steps: &[OwedStep],
+    now: Timestamp,
+) -> Result<()> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO steps
+            (org_id, session_id, kind, target, lane, state, due_at, attempt, failures, owed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8)",
+    )?;
+    for step in steps {
+        let due_at = match &step.state {
+            StepState::Owed { due_at } => Some(due_at.as_millis()),
+            _ => None,
+        };
+        statement.execute(params![
+            session.org.as_str(),
+            session.id.0.as_bytes().as_slice(),
+            step.kind.as_str(),
+            row::target_bytes(step.target.as_ref()),
+            step.lane,
+            step.state.as_str(),
+            due_at,
+            now.as_millis(),
+        ])?;
+    }
+    Ok(())
 }
 
 /// The next lane in order, with when its first step is due. Two seeks: comparing (org, lane) as one
@@ -122,7 +162,7 @@ fn claim(db: &Db<'_>, request: &ClaimRequest, now: Timestamp) -> Result<Vec<Clai
     );
     let mut statement = db.prepare_cached(&sql)?;
     let values = params![request.org.as_str(), request.lane, now.as_millis(), request.limit];
-    let rows = statement.query_map(values, |row| Ok((step(row)?, row::time_opt(row, 12)?)))?;
+    let rows = statement.query_map(values, |row| Ok((step(row)?, row::time_opt(row, 13)?)))?;
     let due: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
     due.into_iter()
         .map(|(step, claimed_at)| {
@@ -144,7 +184,7 @@ fn lease(
     step.state = StepState::Leased { node: request.node.clone(), until: request.lease_until };
     db.prepare_cached(
         "UPDATE steps SET state = 'leased', due_at = ?4, node = ?5, claimed_at = ?6, attempt = ?7
-         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3",
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?8",
     )?
     .execute(params![
         step.org.as_str(),
@@ -154,6 +194,7 @@ fn lease(
         request.node.as_str(),
         now.as_millis(),
         step.attempt,
+        row::target_bytes(step.target.as_ref()),
     ])?;
     Ok(ClaimedStep { step, claimed_at: now })
 }
@@ -201,13 +242,14 @@ pub(super) fn owe_anew(
     db.prepare_cached(
         "UPDATE steps SET state = 'owed', due_at = ?4, failures = 0, settled_at = NULL,
             reason = NULL
-         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3",
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?5",
     )?
     .execute(params![
         step.org.as_str(),
         step.session.0.as_bytes().as_slice(),
         step.kind.as_str(),
         now.as_millis(),
+        row::target_bytes(step.target.as_ref()),
     ])?;
     activity::record(
         db,
@@ -256,8 +298,8 @@ fn list(
     };
     let sql = format!(
         "SELECT {STEP} FROM steps WHERE org_id = ?1 {in_state}
-           AND (owed_at, hex(session_id) || kind) < (?3, ?4) AND owed_at <= ?3
-         ORDER BY owed_at DESC, hex(session_id) || kind DESC LIMIT ?5"
+           AND (owed_at, hex(session_id) || kind || hex(target)) < (?3, ?4) AND owed_at <= ?3
+         ORDER BY owed_at DESC, hex(session_id) || kind || hex(target) DESC LIMIT ?5"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let values = params![
@@ -271,17 +313,27 @@ fn list(
     let rows = rows.collect::<rusqlite::Result<_>>()?;
     Ok(Page::from_rows(rows, page.limit(), |step: &Step| Cursor {
         at: step.owed_at.as_millis(),
-        key: format!("{:X}{}", step.session.0.simple(), step.kind.as_str()),
+        key: cursor_key(step.id()),
     }))
+}
+
+/// What orders steps of one moment: the same text as in the query of [`list`].
+fn cursor_key(id: StepId) -> String {
+    let target = id.target.map_or_else(String::new, |target| format!("{:X}", target.0.simple()));
+    format!("{:X}{}{target}", id.session.0.simple(), id.kind.as_str())
 }
 
 fn attempts_of(db: &Connection, step: &Step) -> Result<Vec<Attempt>> {
     let mut statement = db.prepare_cached(
         "SELECT number, started_at, finished_at, outcome, detail FROM step_attempts
-         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 ORDER BY number",
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?4 ORDER BY number",
     )?;
-    let values =
-        params![step.org.as_str(), step.session.0.as_bytes().as_slice(), step.kind.as_str()];
+    let values = params![
+        step.org.as_str(),
+        step.session.0.as_bytes().as_slice(),
+        step.kind.as_str(),
+        row::target_bytes(step.target.as_ref()),
+    ];
     let rows = statement.query_map(values, |row| {
         Ok(Attempt {
             number: row.get(0)?,
@@ -294,7 +346,11 @@ fn attempts_of(db: &Connection, step: &Step) -> Result<Vec<Attempt>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn analyses(db: &Connection, org: &OrgId, session: SessionId) -> Result<Vec<AnalysisResult>> {
+pub(super) fn analyses(
+    db: &Connection,
+    org: &OrgId,
+    session: SessionId,
+) -> Result<Vec<AnalysisResult>> {
     let mut statement = db.prepare_cached(
         "SELECT form, result, at FROM analyses WHERE org_id = ?1 AND session_id = ?2 ORDER BY form",
     )?;
@@ -336,7 +392,7 @@ impl StepStore for SqliteStorage {
     }
 
     async fn settle(&self, request: SettleRequest, now: Timestamp) -> Result<SettleOutcome> {
-        self.writer.decide(move |db| step_settle::settle(db.connection, &request, now)).await
+        self.writer.decide(move |db| step_settle::settle(db, &request, now)).await
     }
 
     async fn settle_and_claim(
@@ -346,7 +402,7 @@ impl StepStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<(SettleOutcome, Vec<ClaimedStep>)> {
         let decision = move |db: &Db<'_>| {
-            let outcome = step_settle::settle(db.connection, &request, now)?;
+            let outcome = step_settle::settle(db, &request, now)?;
             let claimed = match outcome {
                 SettleOutcome::Recorded { .. } => claim(db, &next, now)?,
                 SettleOutcome::LeaseLost => Vec::new(),

@@ -8,16 +8,16 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{activity, delivery, result, row, session, step};
+use super::{activity, delivery, purge, result, row, session, step, writer::Db};
 use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
 
 /// Records a report, unless the lease was lost, and draws its consequences.
 pub(super) fn settle(
-    db: &Connection,
+    writer: &Db<'_>,
     request: &SettleRequest,
     now: Timestamp,
 ) -> Result<SettleOutcome> {
-    let org = &request.org;
+    let (db, org) = (writer.connection, &request.org);
     let mine = |step: &Step| {
         step.attempt == request.attempt && matches!(step.state, StepState::Leased { .. })
     };
@@ -26,6 +26,9 @@ pub(super) fn settle(
     };
     for product in &request.products {
         keep(db, org, request.step.session, product)?;
+    }
+    if request.products.contains(&Product::Purge) {
+        writer.removes();
     }
     let attempt = Attempt {
         number: request.attempt,
@@ -64,12 +67,10 @@ fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Resul
     if states.iter().any(|(_, state)| *state == StepState::Waiting)
         && let Some(session) = session::read(db, org, id)?
     {
-        for (kind, state) in &states {
-            let ready = || finalization::is_ready(*kind, &session.profile, &states);
-            if *state == StepState::Waiting && ready() {
-                let due = StepState::Owed { due_at: now };
-                set_state(db, org, StepId { session: id, kind: *kind }, &due, 0)?;
-                released.push(*kind);
+        for step in steps.iter().filter(|step| step.state == StepState::Waiting) {
+            if finalization::is_ready(step.kind, &session.profile, &states) {
+                set_state(db, org, step.id(), &StepState::Owed { due_at: now }, 0)?;
+                released.push(step.kind);
             }
         }
     }
@@ -107,7 +108,7 @@ fn set_state(
     };
     db.prepare_cached(
         "UPDATE steps SET state = ?4, due_at = ?5, settled_at = ?6, reason = ?7, failures = ?8
-         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3",
+         WHERE org_id = ?1 AND session_id = ?2 AND kind = ?3 AND target = ?9",
     )?
     .execute(params![
         org.as_str(),
@@ -118,6 +119,7 @@ fn set_state(
         settled_at.map(Timestamp::as_millis),
         reason,
         failures,
+        row::target_bytes(id.target.as_ref()),
     ])?;
     Ok(())
 }
@@ -131,8 +133,8 @@ pub(super) fn record_attempt(
 ) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO step_attempts
-            (org_id, session_id, kind, number, started_at, finished_at, outcome, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (org_id, session_id, kind, number, started_at, finished_at, outcome, detail, target)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         org.as_str(),
@@ -143,6 +145,7 @@ pub(super) fn record_attempt(
         attempt.finished_at.as_millis(),
         attempt.outcome.as_str(),
         attempt.detail,
+        row::target_bytes(id.target.as_ref()),
     ])?;
     Ok(())
 }
@@ -167,19 +170,6 @@ fn keep(db: &Connection, org: &OrgId, session: SessionId, product: &Product) -> 
         Product::Delivery(made, attempt) => delivery::record(db, org, made, attempt),
         Product::Result(made, words) => result::keep(db, org, made, words),
         Product::Activity(entry) => activity::record(db, org, entry),
-        Product::Purge => purge(db, org, session),
+        Product::Purge => purge::purge(db, org, session),
     }
-}
-
-/// Removes what must not stay. Counters, cost, analysis, steps and the ledger do.
-fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
-    let id = session.0.as_bytes().as_slice();
-    db.prepare_cached("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?
-        .execute(params![org.as_str(), id])?;
-    db.prepare_cached(
-        "UPDATE sessions SET context = '{}', messages = 0, endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
-    )?
-    .execute(params![org.as_str(), id])?;
-    result::purge(db, org, session)?;
-    delivery::purge(db, org, session)
 }

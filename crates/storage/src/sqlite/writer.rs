@@ -31,6 +31,14 @@ pub(super) struct Db<'a> {
     pub connection: &'a Connection,
     /// Agents' versions, which never change.
     pub agents: &'a Agents,
+    log: &'a Log,
+}
+
+impl Db<'_> {
+    /// To be said by a decision that removes what must not stay: the log is emptied soon.
+    pub fn removes(&self) {
+        self.log.removes();
+    }
 }
 
 /// How a commit went, or why there was none.
@@ -78,6 +86,7 @@ impl<T: Send, F: Fn(&Db<'_>) -> Result<T> + Send> Decision for Pending<T, F> {
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: Sender<Box<dyn Decision>>,
+    tidies: Sender<oneshot::Sender<Result<()>>>,
     counters: Arc<Counters>,
 }
 
@@ -97,13 +106,15 @@ impl Writer {
         queue_max: usize,
     ) -> Result<Self> {
         let (jobs, waiting) = crossbeam_channel::bounded(queue_max);
+        let (tidies, tidying) = crossbeam_channel::bounded(1);
         let counters = Arc::<Counters>::default();
-        let thread = Thread { connection, log, agents, waiting, counters: counters.clone() };
+        let counted = counters.clone();
+        let thread = Thread { connection, log, agents, waiting, tidying, counters: counted };
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || thread.run())
             .map_err(|source| Error::Other(source.into()))?;
-        Ok(Self { jobs, counters })
+        Ok(Self { jobs, tidies, counters })
     }
 
     /// Makes a decision and answers when it is on disk. It is made even if the caller goes away
@@ -125,6 +136,16 @@ impl Writer {
         }
     }
 
+    /// Folds the log back and empties it, between two commits.
+    pub async fn tidy(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        match self.tidies.try_send(reply) {
+            Ok(()) => answer.await.unwrap_or(Err(Error::Closed)),
+            Err(TrySendError::Full(_)) => Err(Error::Overloaded),
+            Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
+        }
+    }
+
     pub fn stats(&self) -> CommitStats {
         CommitStats {
             commits: self.counters.commits.load(Relaxed),
@@ -139,19 +160,58 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the thread does next.
+enum Next {
+    Decision(Box<dyn Decision>),
+    Tidy(oneshot::Sender<Result<()>>),
+    Empty,
+}
+
 struct Thread {
     connection: Connection,
     log: Log,
     agents: Arc<Agents>,
     waiting: Receiver<Box<dyn Decision>>,
+    tidying: Receiver<oneshot::Sender<Result<()>>>,
     counters: Arc<Counters>,
 }
 
 impl Thread {
-    fn run(self) {
-        while let Ok(first) = self.waiting.recv() {
-            self.commit_batch(first);
-            self.log.fold_between_commits(&self.connection);
+    fn run(mut self) {
+        while let Some(next) = self.next() {
+            match next {
+                Next::Decision(first) => {
+                    self.commit_batch(first);
+                    self.log.between_commits();
+                }
+                Next::Tidy(reply) => {
+                    let _ = reply.send(self.log.empty_now());
+                }
+                Next::Empty => self.log.empty(),
+            }
+        }
+    }
+
+    /// What to do next. The log comes first: decisions may never cease. `None`: nobody is left.
+    fn next(&self) -> Option<Next> {
+        let due = self.log.due();
+        if due.try_recv().is_ok() {
+            return Some(Next::Empty);
+        }
+        if let Ok(reply) = self.tidying.try_recv() {
+            return Some(Next::Tidy(reply));
+        }
+        if let Ok(first) = self.waiting.try_recv() {
+            return Some(Next::Decision(first));
+        }
+        crossbeam_channel::select! {
+            recv(self.waiting) -> first => first.ok().map(Next::Decision),
+            recv(self.tidying) -> reply => match reply {
+                Ok(reply) => Some(Next::Tidy(reply)),
+                // The last decisions may be waiting all the same.
+                Err(_) => self.waiting.recv().ok().map(Next::Decision),
+            },
+            recv(due) -> _ => Some(Next::Empty),
         }
     }
 
@@ -180,7 +240,7 @@ impl Thread {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             return Some(Err(error));
         }
-        let db = Db { connection: &self.connection, agents: &self.agents };
+        let db = Db { connection: &self.connection, agents: &self.agents, log: &self.log };
         while let Some(latest) = batch.last_mut() {
             if !latest.make(&db) {
                 return self.roll_back().err().map(Err);
@@ -197,7 +257,7 @@ impl Thread {
     /// Makes a batch so that each of its decisions happens whole or not at all, whatever it does.
     fn one_by_one(&self, batch: &mut [Box<dyn Decision>]) -> Result<()> {
         execute(&self.connection, "BEGIN IMMEDIATE")?;
-        let db = Db { connection: &self.connection, agents: &self.agents };
+        let db = Db { connection: &self.connection, agents: &self.agents, log: &self.log };
         for decision in batch {
             if let Err(error) = in_savepoint(&db, &mut **decision) {
                 self.roll_back()?;

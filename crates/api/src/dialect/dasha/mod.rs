@@ -33,7 +33,8 @@ use axum::{
 use epilogue_core::{
     Profile, Span,
     profile::{
-        AgentFinish, Configuration, FinishTool, Keeps, NotifyEnded, Overdue, TurnRules, Writes,
+        AgentFinish, Configuration, FinishTool, Hears, Keeps, NotifyEnded, Overdue, TurnRules,
+        Writes,
     },
 };
 
@@ -55,6 +56,7 @@ pub const fn profile(ttl: Option<Span>) -> Profile {
         agent_finish: AgentFinish::EndsSession,
         notify_ended: NotifyEnded::AfterAnalysis,
         notify_finalized: false,
+        hears: Hears::Everything,
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: true,

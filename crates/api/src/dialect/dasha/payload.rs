@@ -26,11 +26,11 @@ pub const JITTER_PERCENT: u32 = 20;
 /// How this API's webhooks are told: what is refused is not told again, and what comes of it is logged.
 pub(super) fn manners() -> Manners {
     Manners {
-        policy: RetryPolicy {
+        policy: Some(RetryPolicy {
             schedule: ATTEMPTS_S.map(Span::from_secs).to_vec(),
             timeout: TIMEOUT,
             jitter_percent: JITTER_PERCENT,
-        },
+        }),
         refusals: Refusals::ServerFaults,
         logged: true,
     }
@@ -167,7 +167,8 @@ pub(crate) fn payload(notification: &Notification<'_>) -> Option<Payload> {
     if notification.kind != StepKind::NotifyEnded {
         return None;
     }
-    let Notification { session, agent, ended, analyses, transcript, .. } = notification;
+    let Notification { session, agent, analyses, transcript, .. } = notification;
+    let ended = notification.ended?;
     let (event, body) = if ended.reason == EndReason::Failed {
         let base = Base::of("FailedWebHookPayload", "Failed", session, agent);
         (base.r#type, serde_json::to_string(&failed(base, session, ended)))

@@ -18,6 +18,7 @@ mod history;
 mod limits;
 mod open;
 pub mod paths;
+mod payload;
 mod projects;
 mod query;
 mod search;
@@ -33,10 +34,13 @@ use axum::{Router, middleware};
 use epilogue_core::{
     Profile, Span,
     profile::{
-        AgentFinish, Configuration, FinishTool, Keeps, NotifyEnded, Overdue, TurnRules, Writes,
+        AgentFinish, Configuration, FinishTool, Hears, Keeps, NotifyEnded, Overdue, TurnRules,
+        Writes,
     },
 };
 
+pub use self::history::PAGE_SIZE_MAX as HISTORY_PAGE_SIZE_MAX;
+pub(crate) use self::payload::payload;
 pub(crate) use self::search::SEARCHES_AT_ONCE;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
@@ -57,6 +61,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
         // What the agent has extracted is told with the end.
         notify_ended: NotifyEnded::AfterAnalysis,
         notify_finalized: true,
+        hears: Hears::TheEnd,
         holds_media: false,
         keeps,
         searchable: false,

@@ -6,7 +6,7 @@ use axum::{Json, body::Body, extract::State, response::Response};
 use epilogue_core::{
     Agent, AgentId, Profile, SessionId, Span, Timestamp,
     agent::{AgentKind, ModelProvider},
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
 };
 use epilogue_engine::{
     records::{CredentialKind, Role},
@@ -152,6 +152,7 @@ const fn profile() -> Profile {
         agent_finish: AgentFinish::TellsClient,
         notify_ended: NotifyEnded::AtOnce,
         notify_finalized: false,
+        hears: Hears::Everything,
         holds_media: false,
         keeps: Keeps::Transcript,
         searchable: false,

@@ -38,7 +38,7 @@ pub(crate) fn payload(notification: &Notification<'_>) -> Option<Payload> {
     if notification.kind != StepKind::NotifyEnded {
         return None;
     }
-    let (session, ended) = (notification.session, notification.ended);
+    let (session, ended) = (notification.session, notification.ended?);
     let body = ChatEnded {
         event: EVENT,
         timestamp: timestamp(ended.at),

@@ -164,7 +164,7 @@ async fn show_session(
     let analyses = engine.analyses_of(&acting.org, session.id).await?;
     Ok(Json(SessionDetail {
         session: SessionView::of(&session, engine.now()),
-        steps: plan.iter().map(|planned| PlannedStep::of(planned, &steps)).collect(),
+        steps: PlannedStep::all(&plan, &steps),
         analysis: analyses.iter().map(AnalysisView::of).collect(),
     }))
 }

@@ -1,7 +1,7 @@
 //! A session as the native API shows it.
 
 use epilogue_core::{
-    Session, SessionState, StepKind, Usage,
+    Session, SessionState, Step, StepKind, Usage,
     finalization::{Need, Planned},
     reason::Deadline,
     step::Attempt,
@@ -224,24 +224,41 @@ pub struct PlannedStep {
 }
 
 impl PlannedStep {
+    /// What became of a plan, and of the steps that tell subscribers, each behind its own kind's.
+    pub(super) fn all(plan: &[Planned], steps: &[(Step, Vec<Attempt>)]) -> Vec<Self> {
+        let mut shown = Vec::new();
+        for kind in StepKind::ALL {
+            let planned = plan.iter().filter(|planned| planned.kind == kind);
+            shown.extend(planned.map(|planned| Self::of(planned, steps)));
+            let told = steps.iter().filter(|(step, _)| step.kind == kind && step.target.is_some());
+            shown.extend(told.map(Self::owed));
+        }
+        shown
+    }
+
     /// What became of one step of a plan.
-    pub(super) fn of(planned: &Planned, steps: &[(epilogue_core::Step, Vec<Attempt>)]) -> Self {
-        let kind = planned.kind;
-        if let Some((step, attempts)) = steps.iter().find(|(step, _)| step.kind == kind) {
-            let view = StepView::of(step);
-            return Self {
-                kind: kind.as_str(),
-                state: view.state,
-                reason: view.reason.clone(),
-                step: Some(view),
-                attempts: attempts.iter().map(AttemptView::of).collect(),
-            };
+    fn of(planned: &Planned, steps: &[(Step, Vec<Attempt>)]) -> Self {
+        let own = |step: &Step| step.kind == planned.kind && step.target.is_none();
+        if let Some(found) = steps.iter().find(|(step, _)| own(step)) {
+            return Self::owed(found);
         }
         let (state, reason) = match &planned.need {
             Need::Owed { .. } => ("planned", None),
             Need::NotOwed(reason) => ("not_owed", Some((*reason).to_owned())),
         };
-        Self { kind: StepKind::as_str(kind), state, reason, step: None, attempts: Vec::new() }
+        let kind = planned.kind.as_str();
+        Self { kind, state, reason, step: None, attempts: Vec::new() }
+    }
+
+    fn owed((step, attempts): &(Step, Vec<Attempt>)) -> Self {
+        let view = StepView::of(step);
+        Self {
+            kind: step.kind.as_str(),
+            state: view.state,
+            reason: view.reason.clone(),
+            step: Some(view),
+            attempts: attempts.iter().map(AttemptView::of).collect(),
+        }
     }
 }
 

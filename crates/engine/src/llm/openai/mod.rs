@@ -155,8 +155,8 @@ impl OpenAi {
     }
 }
 
-/// What every client has in common.
-fn builder() -> ClientBuilder {
+/// What every client of an endpoint that the operator configures has in common.
+pub(crate) fn builder() -> ClientBuilder {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         // A key must not follow a redirect, nor pass through a proxy nobody configured here.

@@ -22,7 +22,7 @@ use epilogue_core::{
     Agent, AgentId, EndReason, EndRequest, Message, MicroCredits, NodeId, OrgId, Profile, Session,
     SessionId, SessionState, Span, Step, StepKind, Timestamp,
     agent::AgentKind,
-    profile::{AgentFinish, Keeps, NotifyEnded, TurnRules},
+    profile::{AgentFinish, Hears, Keeps, NotifyEnded, TurnRules},
     step::Attempt,
 };
 use epilogue_engine::{
@@ -135,6 +135,7 @@ impl Default for Setup {
                 agent_finish: AgentFinish::TellsClient,
                 notify_ended: NotifyEnded::AtOnce,
                 notify_finalized: false,
+                hears: Hears::Everything,
                 holds_media: false,
                 keeps: Keeps::Transcript,
                 searchable: false,

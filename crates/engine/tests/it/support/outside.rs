@@ -9,7 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use epilogue_core::{EventId, MemoryScope, OrgId, SessionId, Span, StepId, Timestamp};
+use epilogue_core::{
+    EventId, MemoryScope, OrgId, SessionId, Span, StepId, StepKind, Timestamp,
+    profile::Keeps,
+    retry::{Manners, Refusals},
+};
 use epilogue_engine::{
     media::MediaPlane,
     memory::{Conversation, EmbeddedMemory, Memory, MemoryError},
@@ -25,8 +29,10 @@ use super::schedule::Pace;
 pub enum Plan {
     /// Answers with this status, and asks for a wait.
     Answer(u16, Option<Span>),
-    /// Is not there.
+    /// Breaks the connection off.
     Unreachable,
+    /// Is not there: nothing of the attempt arrives.
+    Absent,
     /// Never answers.
     Hang,
 }
@@ -135,7 +141,8 @@ impl WebhookSender for FakeWebhooks {
             Plan::Answer(status, retry_after) => {
                 Ok(WebhookAnswer { status, retry_after, body: "heard".into() })
             }
-            Plan::Unreachable => Err(WebhookError::Unreachable("nobody there".into())),
+            Plan::Absent => Err(WebhookError::NotConnected("nobody there".into())),
+            Plan::Unreachable => Err(WebhookError::Unreachable("it broke off".into())),
             Plan::Hang => std::future::pending().await,
         };
         self.pace.aside("receiver answered").await;
@@ -225,12 +232,18 @@ impl Wording for FakeWording {
         let body = serde_json::json!({
             "id": told.id,
             "session": told.session.id,
-            "reason": told.ended.reason,
-            "cost": told.ended.cost,
+            "reason": told.ended.map(|ended| ended.reason),
+            "cost": told.ended.map(|ended| ended.cost),
             "metadata": told.session.context.metadata,
             "forms": forms,
+            "extracted": told.extracted,
         });
         let event = format!("fake.{}", told.kind.as_str());
-        Some(Payload { event, body: body.to_string(), body_signature_header: None, manners: None })
+        // Where an API keeps counters alone it tells what is final at most once, in these tests.
+        let once =
+            told.kind == StepKind::NotifyFinalized && told.session.profile.keeps == Keeps::Counters;
+        let refusals = Refusals::OnceAtMost;
+        let manners = once.then_some(Manners { policy: None, refusals, logged: false });
+        Some(Payload { event, body: body.to_string(), body_signature_header: None, manners })
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Timestamp,
+    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Subscription, SubscriptionId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
@@ -27,15 +27,17 @@ use epilogue_storage::{
     AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
-    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest, Hits,
-    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
-    OffsetPage, OpenOutcome, OpenRequest, Organization, OrganizationConfig, Page, PageRequest,
-    Progress, Project, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
+    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
+    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
+    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
+    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
+    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
+    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
     RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
     ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
     SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
-    Storage, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteVariables,
+    Storage, SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens,
+    WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables,
     WriteVariablesOutcome,
 };
 
@@ -146,6 +148,24 @@ scheduled!(StepStore {
     fn steps_of(org: &OrgId, session: SessionId) -> Vec<(Step, Vec<Attempt>)>;
     fn analyses_of(org: &OrgId, session: SessionId) -> Vec<AnalysisResult>;
     fn step_census() -> StepCensus;
+});
+
+scheduled!(HistoryStore {
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
+});
+
+scheduled!(ProjectAgentStore {
+    fn project_agent(org: &OrgId, project: &ProjectId) -> Option<ProjectAgent>;
+    fn write_project_agent(org: &OrgId, write: WriteProjectAgent, now: Timestamp) -> WriteProjectAgentOutcome;
+});
+
+scheduled!(SubscriptionStore {
+    fn subscribe(org: &OrgId, project: &ProjectId, wanted: Subscription, by: Option<String>) -> SubscribeOutcome;
+    fn unsubscribe(org: &OrgId, project: &ProjectId, id: SubscriptionId, by: Option<String>, now: Timestamp) -> bool;
+    fn subscriptions(org: &OrgId, project: &ProjectId) -> Vec<Subscription>;
+    fn subscription(org: &OrgId, project: &ProjectId, id: SubscriptionId) -> Option<Subscription>;
+    fn subscription_at(org: &OrgId, project: &ProjectId, url: &url::Url) -> Option<Subscription>;
 });
 
 scheduled!(DeliveryStore {

@@ -3,6 +3,7 @@
 
 mod chats;
 mod print;
+mod projects;
 mod receiver;
 mod script;
 mod summary;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     chats,
     print::Printer,
+    projects,
     talk::{Failure, Held, Talk},
 };
 
@@ -39,6 +40,7 @@ pub(super) async fn run(talk: &Talk, printer: &Printer) -> Result<Vec<Shown>, Fa
         ended_by_an_operator(talk, printer).await?,
     ];
     shown.extend(chats::run(talk, printer).await?);
+    shown.push(projects::run(talk, printer).await?);
     Ok(shown)
 }
 

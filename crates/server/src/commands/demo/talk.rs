@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 /// The sample organization's key.
 const KEY: &str = "tk_live_demo";
+/// The key of its project.
+const PROJECT_KEY: &str = "sk_demo";
 
 /// Why a conversation could not be shown.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -110,6 +112,19 @@ impl Talk {
     pub async fn dasha(&self, method: Method, path: &str, body: Value) -> Result<Value, Failure> {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
         read(request.bearer_auth(KEY).json(&body)).await
+    }
+
+    /// A request to the Pathors API, to the paths of its project. Returns the status and the body.
+    pub async fn pathors(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let url = format!("{}/v1/projects/proj_demo{path}", self.base);
+        let request = self.http.request(method, url).bearer_auth(PROJECT_KEY);
+        let response = request.json(&body).send().await?;
+        Ok((response.status(), response.json().await?))
     }
 
     /// A request to the native API.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use epilogue_core::{
     Agent, MicroCredits, Price,
     agent::{ModelProvider, ModelSpec, TOOL_RETRIES_MAX, ToolSpec},
-    analysis::{Form, LabelKind},
+    analysis::{EXTRACTION, Form, LabelKind},
 };
 
 use epilogue_engine::webhook::may_set_header;
@@ -121,6 +121,9 @@ fn check_forms(forms: &[Form], at: &KeyPath, report: &mut Report) {
     for (index, form) in forms.iter().enumerate() {
         let at = at.index(index);
         report.name(at.key("name"), &form.name);
+        if form.name == EXTRACTION {
+            report.fail(at.key("name"), "is the name of what is extracted: choose another");
+        }
         let at = at.key("labels");
         if form.labels.is_empty() {
             report.fail(at.clone(), "must ask for at least one label");
@@ -133,10 +136,15 @@ fn check_forms(forms: &[Form], at: &KeyPath, report: &mut Report) {
                 (LabelKind::Selector, true) => {
                     report.fail(at.key("options"), "must name what a selector may be");
                 }
-                (LabelKind::Boolean | LabelKind::Number | LabelKind::Text, false) => {
+                (kind, false) if kind != LabelKind::Selector => {
                     report.fail(at.key("options"), "is for labels of type \"selector\"");
                 }
                 _ => {}
+            }
+            for (key, bound) in [("min", &label.min), ("max", &label.max)] {
+                if bound.is_some() && !label.kind.is_number() {
+                    report.fail(at.key(key), "is for labels of type \"number\" or \"integer\"");
+                }
             }
         }
     }

@@ -24,7 +24,7 @@ pub struct Asked {
 }
 
 /// The endpoint. It stops with the test's runtime. What it does with a message that contains
-/// `stall`, `silence`, `cut`, `garbage`, `refuse` or `tool` is below; to others it answers whole.
+/// `stall`, `silence`, `cut`, `garbage`, `refuse`, `tool` or `both` is below; to others it answers whole.
 pub struct FakeModel {
     peer: Peer,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -73,6 +73,10 @@ fn respond(request: &Value) -> Response<Body> {
             streamed(first().chain(stream::iter([Ok(garbage)])))
         }
         "refuse" => answer(400, json!({ "error": { "message": said } }).to_string()),
+        "both" if !is_after_tool => {
+            let calls = Bytes::from([call_in(0, 7), call_in(1, 8)].concat());
+            streamed(stream::iter([Ok(calls), Ok(finish("tool_calls"))]))
+        }
         "tool" if !is_after_tool => streamed(stream::iter([Ok(call()), Ok(finish("tool_calls"))])),
         _ => {
             let words = ["You ", "said: ", said].map(word);
@@ -100,8 +104,15 @@ fn word(text: &str) -> Bytes {
 }
 
 fn call() -> Bytes {
-    let function = json!({ "name": "look_up", "arguments": "{\"order\":7}" });
-    let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": function });
+    call_in(0, 7)
+}
+
+/// The call in this place, about this order.
+fn call_in(place: u32, order: u32) -> Bytes {
+    let arguments = json!({ "order": order }).to_string();
+    let function = json!({ "name": "look_up", "arguments": arguments });
+    let id = format!("call_{}", place + 1);
+    let call = json!({ "index": place, "id": id, "type": "function", "function": function });
     event(&json!({ "index": 0, "delta": { "tool_calls": [call] } }))
 }
 

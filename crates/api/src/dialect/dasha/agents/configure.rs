@@ -271,6 +271,8 @@ fn label(part: Part<'_>) -> Result<Label, Problem> {
         Ok(values)
     })?;
     Ok(Label {
+        min: None,
+        max: None,
         name,
         kind,
         description: part.member("description", |part| prompt(&part))?,

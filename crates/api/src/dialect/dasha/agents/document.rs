@@ -143,8 +143,8 @@ fn form(form: &Form) -> Value {
     let label = |label: &epilogue_core::analysis::Label| {
         let kind = match label.kind {
             LabelKind::Boolean => "boolean",
-            LabelKind::Number => "number",
-            LabelKind::Text => "string",
+            LabelKind::Number | LabelKind::Integer => "number",
+            LabelKind::Text | LabelKind::List | LabelKind::Object => "string",
             LabelKind::Selector => "enum",
         };
         json!({

@@ -120,7 +120,7 @@ mod tests {
         let asked = asked(json!({ "model": "gpt-x", "n": 3, "tools": null, "stream": null }));
         let asked = asked.expect("a call");
         assert!(asked.tools.is_empty() && !asked.stream && asked.person.is_none());
-        assert!(Asked::read(&Members::Nothing).is_err());
+        assert!(Asked::read(&Members::Nothing).is_err() && Asked::read(&Members::Other).is_err());
         let silent = json!({ "messages": [{ "role": "assistant", "content": null }] });
         assert!(Asked::read(&Members::read(silent.to_string().as_bytes())).is_err());
     }

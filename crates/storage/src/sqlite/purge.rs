@@ -1,0 +1,64 @@
+//! Removing what must not stay of a session, in SQLite. What that is stands in
+//! `docs/dialects/pathors.md`, table by table.
+
+use epilogue_core::{
+    OrgId, SessionId,
+    analysis::EXTRACTION,
+    profile::{Keeps, Profile},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{delivery, result, session};
+use crate::Result;
+
+/// Removes what must not stay. Counters, cost, evaluation, steps and the ledger do.
+pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
+    let Some(session) = session::read(db, org, id)? else { return Ok(()) };
+    let Profile { keeps, .. } = session.profile;
+    let everywhere = |sql: &str| -> Result<()> {
+        db.prepare_cached(sql)?.execute(params![org.as_str(), id.0.as_bytes().as_slice()])?;
+        Ok(())
+    };
+    if keeps != Keeps::Messages {
+        everywhere("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?;
+        everywhere("UPDATE sessions SET messages = 0 WHERE org_id = ?1 AND session_id = ?2")?;
+    }
+    if keeps == Keeps::Counters {
+        // They are the client's words, too, and there is nothing left that they could find.
+        everywhere("DELETE FROM turn_keys WHERE org_id = ?1 AND session_id = ?2")?;
+    }
+    everywhere(
+        "UPDATE sessions SET context = '{}', endpoint = NULL WHERE org_id = ?1 AND session_id = ?2",
+    )?;
+    if keeps != Keeps::Transcript {
+        // The conversation's variables, filled in after it. What judges it stays.
+        db.prepare_cached(
+            "DELETE FROM analyses WHERE org_id = ?1 AND session_id = ?2 AND form = ?3",
+        )?
+        .execute(params![org.as_str(), id.0.as_bytes().as_slice(), EXTRACTION])?;
+        // What was said at the end is part of what was said.
+        everywhere(
+            "UPDATE activity SET detail = json_remove(detail, '$.note')
+             WHERE org_id = ?1 AND session_id = ?2 AND session_id IS NOT NULL",
+        )?;
+    }
+    // Text messages that nobody answers any more. Answered ones are forgotten by then.
+    everywhere(
+        "UPDATE inbox SET state = 'done', sender = '', body = '', reply = NULL
+         WHERE org_id = ?1 AND session_id = ?2 AND settled_at IS NOT NULL",
+    )?;
+    result::purge(db, org, id)?;
+    delivery::purge(db, org, id)
+}
+
+/// Whether it has been done: from then on nothing is kept that others say of the conversation.
+pub(super) fn is_done(db: &Connection, org: &OrgId, session: SessionId) -> Result<bool> {
+    let done = db
+        .prepare_cached(
+            "SELECT 1 FROM steps WHERE org_id = ?1 AND session_id = ?2 AND kind = 'purge'
+                AND state = 'done'",
+        )?
+        .query_row(params![org.as_str(), session.0.as_bytes().as_slice()], |_| Ok(()))
+        .optional()?;
+    Ok(done.is_some())
+}

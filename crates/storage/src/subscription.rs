@@ -1,0 +1,63 @@
+//! Decisions about subscriptions: who hears of a project's sessions beside the agent's own webhook.
+
+use async_trait::async_trait;
+use epilogue_core::{OrgId, ProjectId, Subscription, SubscriptionId, Timestamp};
+use url::Url;
+
+use crate::Result;
+
+/// What became of a wish to subscribe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscribeOutcome {
+    /// It is subscribed from now on.
+    Subscribed,
+    /// The URL was subscribed to these events before. Nothing changed.
+    Known(Subscription),
+    /// The URL is subscribed to other events. Nothing changed.
+    OtherEvents(Subscription),
+    /// The project has [`epilogue_core::subscription::SUBSCRIPTIONS_MAX`]. Nothing changed.
+    TooMany,
+}
+
+/// The durable decisions about subscriptions. Who subscribes when a session is opened or ends is told
+/// of it; who no longer does when it comes to telling is not.
+#[async_trait]
+pub trait SubscriptionStore: Send + Sync {
+    /// Subscribes, with its entry in the activity log.
+    async fn subscribe(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        wanted: Subscription,
+        by: Option<String>,
+    ) -> Result<SubscribeOutcome>;
+
+    /// Ends a subscription, with its entry in the activity log. `false`: the project has none such.
+    async fn unsubscribe(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        id: SubscriptionId,
+        by: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool>;
+
+    /// The project's subscriptions, the oldest first.
+    async fn subscriptions(&self, org: &OrgId, project: &ProjectId) -> Result<Vec<Subscription>>;
+
+    /// One of them.
+    async fn subscription(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        id: SubscriptionId,
+    ) -> Result<Option<Subscription>>;
+
+    /// The one for a URL.
+    async fn subscription_at(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        url: &Url,
+    ) -> Result<Option<Subscription>>;
+}
