@@ -3,7 +3,7 @@
 use axum::body::Body;
 use epilogue_core::Span;
 use http::{Method, Request, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::*,
@@ -114,8 +114,8 @@ async fn c1_a_projects_key_is_nobodys_key_elsewhere() {
 async fn c1_a_key_that_is_made_for_a_project_opens_it_until_it_is_revoked() {
     let house = house().await;
     let body = json!({ "name": "Site", "kind": "project", "project": PROJECT });
-    let make = keyed(SECRET, Method::POST, "/epilogue/v1/keys", body.to_string());
-    let made = house.send(make).await.json();
+    let making = keyed(SECRET, Method::POST, "/epilogue/v1/keys", body.to_string());
+    let made = house.send(making).await.json();
     let (key, id) = (made["key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
     let create = async |project: &str| {
         let path = format!("/v1/projects/{project}/sessions");
@@ -135,7 +135,7 @@ async fn c2_0_what_is_below_this_api_and_none_of_it_404_405() {
     refused(&told(Method::GET, "/project/proj_1/nothing").await, 404, "Not found");
     refused(&told(Method::GET, "/api/project/proj_1").await, 404, "Not found");
     refused(&told(Method::GET, "/v1/projects/proj_1/sessions/a/b").await, 404, "Not found");
-    for path in ["/project", "/project/", "/api/project/", "/project//session"] {
+    for path in ["/project", "/project/", "/api/project/"] {
         assert_eq!(told(Method::POST, path).await.status, 404, "{path}");
     }
     let object = json!({ "error": { "message": "Not found", "details": null } });
@@ -257,5 +257,5 @@ async fn a_body_that_is_too_long_413() {
         assert_eq!(answer.status, status);
         assert!(answer.json()["error"].is_string(), "{}", answer.body);
     }
-    assert_eq!(house.query("x").await.json(), Value::from(json!({ "error": "Session not found" })));
+    assert_eq!(house.query("x").await.json(), json!({ "error": "Session not found" }));
 }

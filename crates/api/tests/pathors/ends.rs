@@ -54,7 +54,7 @@ async fn c2_4_end_twice_is_byte_identical_and_so_is_the_end_of_what_never_was() 
     assert_eq!(ends[0].by.as_deref(), Some("key_dk_acme"));
 }
 
-/// "Missing or invalid session_id"
+/// "Missing or invalid `session_id`"
 #[tokio::test]
 async fn c2_4_missing_or_invalid_400() {
     let house = house().await;
