@@ -299,6 +299,12 @@ macro_rules! conformance_suite {
                 telling_of_the_start_and_the_end_leave_one_final_session,
                 of_many_subscribers_of_one_url_one_subscribes,
             }
+            project_agents {
+                a_projects_changes_make_an_agent_of_its_own,
+                a_project_that_is_not_there_changes_nothing,
+                a_projects_agent_follows_the_operators,
+                of_many_writers_of_one_revision_one_writes,
+            }
             projects {
                 a_name_is_one_live_sessions_in_its_project,
                 a_name_in_a_project_is_free_after_the_end,
@@ -342,7 +348,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 28] = [
+    const FILES: [&str; 29] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -360,6 +366,7 @@ mod tests {
         include_str!("history.rs"),
         include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
+        include_str!("project_agents.rs"),
         include_str!("projects.rs"),
         include_str!("subscriptions.rs"),
         include_str!("races.rs"),

@@ -80,6 +80,14 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     runner.run(connection).map(drop).map_err(|error| of_migration(error, known.unwrap_or(0)))
 }
 
+/// Brings the schema to an older version, for tests of those that follow it.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &mut Connection, version: i32) {
+    let target = refinery::Target::Version(version);
+    let runner = embedded::migrations::runner().set_target(target);
+    runner.run(connection).map(drop).expect("migrated");
+}
+
 /// A migration that failed for a reason of SQLite's keeps that reason's kind.
 fn of_migration(error: refinery::Error, known: i32) -> Error {
     match error.kind() {
