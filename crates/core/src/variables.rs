@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::session::Context;
 
+/// The built-in tool by which an agent saves variables, offered to those that name some.
+pub const SAVE_VARIABLES: &str = "save_variables";
+
 /// The variables of one turn: the session's, then the bag, then `overrides`, then what is reserved.
 /// A reserved name belongs to the server however it is spelt: whoever else gives it is not heard.
 pub fn effective(context: &Context, overrides: &Map<String, Value>) -> BTreeMap<String, String> {

@@ -77,7 +77,7 @@ async fn c2_4_an_end_in_mid_stream_cuts_it_in_order() {
     let asked = EndRequest::asked(EndReason::UserEnd);
     let receipt = house.engine.end(&ORG.into(), session.id, asked).await.expect("no fault");
     let ended = receipt.and_then(|receipt| receipt.outcome.ended().cloned()).expect("it ended");
-    let told = stream.to_the_end().await;
+    let told = stream.rest().await;
     assert!(told.done);
     assert_eq!(told.text(), "One ");
     assert_eq!(told.last()["session_ended"], true);

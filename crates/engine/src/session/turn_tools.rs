@@ -7,7 +7,7 @@ use epilogue_core::{
     message::{NewMessage, ToolCall},
     profile::FinishTool,
     variable_spec,
-    variables::{Nulls, merged},
+    variables::{Nulls, SAVE_VARIABLES, merged},
 };
 use serde_json::{Map, Value};
 
@@ -17,9 +17,6 @@ use crate::{
     tool::{ARGUMENTS_BYTES_MAX, BAD_ARGUMENTS, LONG_ARGUMENTS, Toolbox},
     wording::ToolInvocation,
 };
-
-/// The built-in tool by which an agent saves variables, offered to those that name some.
-const SAVE_VARIABLES: &str = "save_variables";
 
 /// What the model hears when everything was saved.
 const SAVED: &str = "Saved.";

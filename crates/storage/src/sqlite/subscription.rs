@@ -77,9 +77,10 @@ fn subscribe(
     by: Option<&str>,
 ) -> Result<SubscribeOutcome> {
     if let Some(known) = by_url(db, org, project, &wanted.url)? {
-        return Ok(match are_alike(&known.events, &wanted.events) {
-            true => SubscribeOutcome::Known(known),
-            false => SubscribeOutcome::OtherEvents(known),
+        return Ok(if are_alike(&known.events, &wanted.events) {
+            SubscribeOutcome::Known(known)
+        } else {
+            SubscribeOutcome::OtherEvents(known)
         });
     }
     let count: u32 = db

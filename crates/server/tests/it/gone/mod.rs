@@ -43,7 +43,9 @@ impl Client<'_> {
             ]);
             let body = json!({ "session_id": name, "messages": said, "stream": stream });
             let url = format!("{}/v1/projects/{PROJECT}/chat/completions", self.url);
-            let request = self.http.post(url).bearer_auth(KEY).json(&body);
+            let key = format!("{CANARY} {name} {stream}");
+            let request = self.http.post(url).bearer_auth(KEY).header("idempotency-key", key);
+            let request = request.json(&body);
             let answer = request.send().await.expect("an answer");
             assert_eq!(answer.status(), 200);
             let text = answer.text().await.expect("read");
@@ -187,6 +189,10 @@ async fn a_server_that_is_killed_at_any_step_purges_all_the_same() {
         answers_are_clean(&client, &native, &name).await;
         server.kill().await;
         assert_eq!(world.found(), Vec::<String>::new(), "{moment}");
+    }
+    let told = world.told.lock().expect("nobody panicked");
+    for event in ["session.ended", "session.finalized"] {
+        assert!(told.iter().any(|told| told == event), "{event} in {told:?}");
     }
 }
 

@@ -104,6 +104,7 @@ fn tool(at: &str, given: &Value) -> Result<ToolDefinition, Error> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write their members in place")]
     fn asked(more: Value) -> Result<Asked, Error> {
         let mut body = json!({ "messages": [{ "role": "user", "content": "x" }] });
         let members = body.as_object_mut().expect("an object");
