@@ -77,11 +77,9 @@ fn subscribe(
     by: Option<&str>,
 ) -> Result<SubscribeOutcome> {
     if let Some(known) = by_url(db, org, project, &wanted.url)? {
-        return Ok(if are_alike(&known.events, &wanted.events) {
-            SubscribeOutcome::Known(known)
-        } else {
-            SubscribeOutcome::OtherEvents(known)
-        });
+        let alike = are_alike(&known.events, &wanted.events);
+        let outcome = if alike { SubscribeOutcome::Known } else { SubscribeOutcome::OtherEvents };
+        return Ok(outcome(known));
     }
     let count: u32 = db
         .prepare_cached("SELECT count(*) FROM subscriptions WHERE org_id = ?1 AND project = ?2")?
