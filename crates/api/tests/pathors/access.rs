@@ -237,8 +237,10 @@ async fn a_server_that_stops_takes_nothing_new_503() {
 async fn opens_are_counted_by_key_429() {
     let house = house_with(|setup| setup.settings.opens_per_minute = 1).await;
     house.created("x", json!({})).await;
-    // The limit comes before the body is looked at.
-    let answer = house.send(keyed(DK, Method::POST, &current("/sessions"), "{")).await;
+    // What is wrong opens nothing, and is told so whatever has been opened.
+    let wrong = house.send(keyed(DK, Method::POST, &current("/sessions"), "{")).await;
+    refused(&wrong, 400, "session_id is required");
+    let answer = house.create("y", json!({})).await;
     refused(&answer, 429, "Rate limit exceeded");
     assert_eq!(answer.header("retry-after"), Some("60"));
     assert_eq!(answer.header("x-ratelimit-remaining"), Some("0"));

@@ -97,8 +97,6 @@ impl Talk {
         if let Some(live) = enter::live(api, member, name).await? {
             return Ok((live, false));
         }
-        let subject = Subject::Opens(member.org().clone(), member.key.clone());
-        limits::within(api, &subject, api.settings().opens_per_minute)?;
         let person = self.asked.person.clone();
         let beginning = Beginning { person, ..Beginning::default() };
         let entered = enter::enter(api, member, name, &beginning).await?;
