@@ -79,6 +79,31 @@ async fn c2_3_unknown_ended_and_overdue_sessions_404() {
     refused(&house.send(keyed(DK, Method::GET, &there, "")).await, 404, "Session not found");
 }
 
+/// 2.3: 400 is for a missing project or session: a path without one is another operation's, or nobody's.
+#[tokio::test]
+async fn c2_3_a_path_without_a_project_or_a_session_is_no_query() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    for (path, status) in [
+        ("/v1/projects/proj_1/sessions/", 404),
+        ("/project/proj_1/session/", 404),
+        ("/project//session/x", 401),
+        ("/v1/projects//sessions/x", 401),
+    ] {
+        let answer = house.send(keyed(DK, Method::GET, path, "")).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert!(!answer.body.contains("messages"));
+    }
+}
+
+#[tokio::test]
+async fn c2_3_a_fault_of_ours_500() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    house.breaks();
+    refused(&house.query("x").await, 500, "Internal server error");
+}
+
 #[tokio::test]
 async fn c2_0_the_words_of_paths_are_names_too() {
     let house = unlimited().await;
