@@ -122,6 +122,27 @@ async fn c2_0_the_words_of_paths_are_names_too() {
 }
 
 #[tokio::test]
+async fn the_native_api_shows_the_project_and_filters_by_it() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    let there = format!("/v1/projects/{OTHER_PROJECT}/sessions");
+    let body = json!({ "session_id": "y" }).to_string();
+    assert_eq!(house.send(keyed(DK, Method::POST, &there, body)).await.status, 200);
+    for (query, expected) in [
+        ("project=proj_1", json!([["x", "proj_1"]])),
+        ("project=proj_2", json!([["y", "proj_2"]])),
+        ("project=proj_foreign", json!([])),
+        ("dialect=pathors", json!([["y", "proj_2"], ["x", "proj_1"]])),
+    ] {
+        let path = format!("/epilogue/v1/sessions?{query}");
+        let list = house.send(keyed(SECRET, Method::GET, &path, "")).await.json();
+        let items = list["items"].as_array().expect("items").iter();
+        let shown: Value = items.map(|item| json!([item["name"], item["project"]])).collect();
+        assert_eq!(shown, expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_look_is_no_activity() {
     let house = house().await;
     house.created("x", json!({})).await;
