@@ -72,6 +72,17 @@ pub fn merged(
     if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
 }
 
+/// Lays as many of `given` over `bag` as it takes, in the order of their names.
+pub fn merged_as_far(bag: &Map<String, Value>, given: &Map<String, Value>) -> Map<String, Value> {
+    if let Ok(merged) = merged(bag, given, Nulls::Kept) {
+        return merged;
+    }
+    given.iter().fold(bag.clone(), |bag, (name, value)| {
+        let one = [(name.clone(), value.clone())].into_iter().collect();
+        merged(&bag, &one, Nulls::Kept).unwrap_or(bag)
+    })
+}
+
 /// Whether a bag is within its limits.
 pub fn fits(bag: &Map<String, Value>) -> bool {
     BagLimits { bytes_max: BAG_BYTES_MAX, names_max: BAG_NAMES_MAX }.hold(bag).is_ok()

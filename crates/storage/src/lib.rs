@@ -124,4 +124,6 @@ pub struct CommitStats {
     pub decisions: u64,
     /// How many decisions were turned away because the queue was full.
     pub shed: u64,
+    /// For how long what was removed could not be taken out of the write-ahead log as well.
+    pub log_overdue_ms: u64,
 }

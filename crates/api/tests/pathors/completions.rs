@@ -127,17 +127,18 @@ async fn c2_8_what_openai_knows_beside_is_accepted() {
     assert_eq!((asked.temperature, asked.max_output_tokens), (None, None));
 }
 
-/// Our reading: `user` on a call that opens the session names the person, for memory
+/// Our extension: `user_identifier` on a call that opens the session names the person, for memory.
+/// "`model` … accepted and ignored, as are other OpenAI fields", `user` among them.
 #[tokio::test]
-async fn c2_8_the_user_of_the_first_call_is_the_person() {
+async fn c2_8_the_person_of_the_first_call_is_named_by_our_own_member() {
     let house = house().await;
-    house.asks_with("s", &[user("Hello")], json!({ "user": "Ann@Example.com" })).await;
-    house.asks_with("s", &[user("Hello")], json!({ "user": "bob" })).await;
-    let session = house.session("s").await;
-    assert_eq!(
-        session.person.map(|person| person.as_str().to_owned()),
-        Some("ann@example.com".into())
-    );
+    let named = json!({ "user_identifier": "Ann@Example.com", "user": "everybody" });
+    house.asks_with("s", &[user("Hello")], named).await;
+    house.asks_with("s", &[user("Hello")], json!({ "user_identifier": "bob" })).await;
+    let person = house.session("s").await.person;
+    assert_eq!(person.map(|person| person.as_str().to_owned()), Some("ann@example.com".into()));
+    house.asks_with("t", &[user("Hello")], json!({ "user": "everybody" })).await;
+    assert_eq!(house.session("t").await.person, None);
 }
 
 /// "initial variables, usable in the pathway"; what they bring along is text

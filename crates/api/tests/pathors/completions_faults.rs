@@ -177,19 +177,20 @@ async fn c2_8_a_repeated_call_finds_its_session_again() {
     assert_eq!(house.models.asked().len(), 2);
 }
 
-/// What a call was named is the client's word too: it goes with its session, and the call is a new one
+/// A call whose session is gone for good is known by its digest, and not answered by another turn
 #[tokio::test]
-async fn c2_4_the_name_of_a_call_goes_with_its_session() {
+async fn c2_8_a_repeated_call_whose_session_is_gone_400() {
     let house = house().await;
     let keyed = || {
         let headers = [("x-session-id", "s"), ("idempotency-key", "k")];
         headed(&headers, &body(&[user("goodbye")], json!({})))
     };
     assert_eq!(house.send(keyed()).await.status, 200);
-    let first = house.session("s").await;
     house.run_until_idle().await;
-    house.clock.advance(epilogue_core::Span::from_millis(1));
-    assert_eq!(house.send(keyed()).await.status, 200);
-    assert_ne!(house.session("s").await.id, first.id);
-    assert_eq!(house.models.asked().len(), 2);
+    let again = house.send(keyed()).await;
+    let message = "This call was answered before, and its session is gone with the answer";
+    refused(&again, 400, message);
+    assert_eq!(house.models.asked().len(), 1);
+    let fresh = house.asks("s", "Hello").await;
+    assert_eq!(content(&fresh), "You said: Hello");
 }

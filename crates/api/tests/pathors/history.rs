@@ -116,10 +116,10 @@ async fn c2_7_pages_and_searches() {
     let list = async |query: &str| house.send(get(&format!("/session-history{query}"))).await;
     assert_eq!(names(&list("").await).len(), 10);
     assert_eq!(names(&list("?page=2").await), ["user-02", "user-01"]);
-    let last = list("?page=4&pageSize=3").await;
-    assert_eq!(names(&last), ["user-03", "user-02", "user-01"]);
+    let fourth = list("?page=4&pageSize=3").await;
+    assert_eq!(names(&fourth), ["user-03", "user-02", "user-01"]);
     let pagination = json!({ "page": 4, "pageSize": 3, "totalPages": 4, "total": 12 });
-    assert_eq!(last.json()["pagination"], pagination);
+    assert_eq!(fourth.json()["pagination"], pagination);
     assert!(names(&list("?page=5&pageSize=3").await).is_empty());
     assert_eq!(names(&list("?search=-1").await), ["user-12", "user-11", "user-10"]);
     assert_eq!(names(&list("?search=-1&page=3&pageSize=1").await), ["user-10"]);

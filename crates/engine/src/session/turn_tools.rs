@@ -70,16 +70,14 @@ impl TurnRun {
     fn has_tool(&self, name: &str) -> bool {
         self.agent.tools.iter().any(|tool| tool.name == name)
             || self.extras.tools.iter().any(|tool| tool.definition.name == name)
+            || self.is_deferred(name)
     }
 
-    /// Whether a call is for the turn's caller to run, after the turn. The agent's own tool comes before
-    /// a caller's of the same name, and so does what is built in.
+    /// Whether a call is for the turn's caller to run, after the turn. A caller's tool comes before what
+    /// is built in under its name.
     pub(super) fn is_deferred(&self, name: &str) -> bool {
         self.session.profile.turns.defers_calls
             && self.extras.deferred.iter().any(|tool| tool.name == name)
-            && !self.has_tool(name)
-            && !self.is_finish(name)
-            && !self.saves(name)
     }
 
     /// Whether a call saves variables.

@@ -248,6 +248,7 @@ macro_rules! conformance_suite {
                 a_session_without_open_calls_ends_with_nothing_added,
                 a_turn_on_record_says_how_much_was_said_to_the_agent,
                 what_the_agent_saved_comes_with_its_turn,
+                a_session_opened_for_a_turn_comes_about_with_it,
                 a_turn_and_an_end_leave_no_call_open,
             }
             variables {

@@ -91,7 +91,7 @@ pub(super) fn scrub(
 /// Pages of other kinds begin with the number of the page that follows, whose first byte is none of
 /// the kinds below in files of less than 2^25 pages (128 GiB); past that, what looks like a tree's
 /// page must be one in every pointer, too.
-fn gap(page: &[u8], number: u32) -> Option<Range<usize>> {
+pub(super) fn gap(page: &[u8], number: u32) -> Option<Range<usize>> {
     let header = if number == 1 { FILE_HEADER } else { 0 };
     let pointers = header
         + match page.get(header)? {

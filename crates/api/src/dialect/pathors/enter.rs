@@ -28,6 +28,8 @@ pub(super) struct Beginning {
     pub variables: Map<String, Value>,
     /// Whom the agent talks to.
     pub person: Option<Person>,
+    /// Whether it is opened for a turn, without which there is no session.
+    pub with_turn: bool,
 }
 
 /// A session somebody has come into.
@@ -103,7 +105,11 @@ fn opening(
         dialect_id: name.to_owned(),
         agent: member.project.agent.clone(),
         kind: AgentKind::Text,
-        profile: profile(keeps),
+        profile: {
+            let mut profile = profile(keeps);
+            profile.turns.begins_with_turn = beginning.with_turn;
+            profile
+        },
         person: beginning.person.clone(),
         metadata: Value::Null,
         variables: BTreeMap::new(),

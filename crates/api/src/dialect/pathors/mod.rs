@@ -76,6 +76,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
             greets: false,
             agent_sets_times: true,
             client_keeps: false,
+            begins_with_turn: false,
             defers_calls: true,
         },
     }

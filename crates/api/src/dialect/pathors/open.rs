@@ -41,7 +41,7 @@ async fn create(
     let provider = limits::text(&body, "provider", PROVIDER_CHARS_MAX)?;
     let variables = limits::variables(&body)?.unwrap_or_default();
     let person = limits::person(&body)?;
-    let beginning = Beginning { provider, variables, person };
+    let beginning = Beginning { provider, variables, person, ..Beginning::default() };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
         let set = (beginning.variables.clone(), Nulls::Kept);

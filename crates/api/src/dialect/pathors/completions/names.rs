@@ -41,7 +41,10 @@ pub(super) fn session(
     body: &Members,
     key: Option<&str>,
 ) -> Result<Named, Error> {
-    let given = match headers.get(SESSION_ID) {
+    // Clients set the header from variables that may be empty.
+    let header =
+        headers.get(SESSION_ID).filter(|header| !header.as_bytes().trim_ascii().is_empty());
+    let given = match header {
         Some(header) => Some(of_header(header)?),
         None => body.get("session_id").map(|_| limits::name(body)).transpose()?,
     };
