@@ -79,7 +79,7 @@ pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
-pub use subscription::{SubscribeOutcome, SubscriptionStore};
+pub use subscription::{GONE_STEPS_MAX, SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };

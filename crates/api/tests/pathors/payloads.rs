@@ -117,7 +117,9 @@ async fn c5_the_end_is_told_before_it_is_final() {
 #[tokio::test]
 async fn c5_c7_7_what_is_final_is_told_at_most_once_and_the_end_until_it_is_heard() {
     let house = house().await;
-    subscribed(&house, &["session.finalized"]).await;
+    subscribed(&house, &["session.ended", "session.finalized"]).await;
+    let off = json!({ "postSessionWebhook": null }).to_string();
+    house.send(keyed(DK, Method::PUT, &current("/agent"), off)).await;
     // The end is refused twice, what is final once.
     house.webhooks.answer(&[500, 503, 200, 500]);
     told(&house, "x").await;

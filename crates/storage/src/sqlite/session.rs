@@ -6,7 +6,7 @@ use epilogue_core::{
     Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
     Session, SessionId, SessionState, Timestamp,
     event::Activity,
-    finalization::{self, Closing, Surroundings},
+    finalization::{self, Closing, Standing, Surroundings},
     ledger::{self, Account},
     message::{NewMessage, ToolCall},
     open_calls,
@@ -315,7 +315,7 @@ fn surroundings(db: &Connection, session: &Session) -> Result<Surroundings> {
     let Some(project) = &session.project else { return Ok(Surroundings::default()) };
     let subscribers = subscription::of_project(db, &session.org, project)?;
     let begun = step::of_session(db, &session.org, session.id)?;
-    let begun = begun.into_iter().map(|step| (step.kind, step.state)).collect();
+    let begun = begun.iter().map(Standing::from).collect();
     Ok(Surroundings { subscribers, begun })
 }
 

@@ -9,7 +9,7 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use url::Url;
 
-use super::{SqliteStorage, activity, row};
+use super::{SqliteStorage, activity, row, step_settle};
 use crate::{Result, SubscribeOutcome, SubscriptionStore};
 
 const SUBSCRIPTION: &str = "subscription_id, url, events, created_at";
@@ -118,7 +118,20 @@ fn unsubscribe(
     .execute(params![org.as_str(), project.as_str(), id.0.as_bytes().as_slice()])?;
     let by = by.map(str::to_owned);
     activity::record(db, org, &Activity::subscription("deleted", (project, &known), by, now))?;
+    step_settle::skip_all(db, org, id, now)?;
     Ok(true)
+}
+
+fn skip_gone(
+    db: &Connection,
+    (org, project): (&OrgId, &ProjectId),
+    id: SubscriptionId,
+    now: Timestamp,
+) -> Result<u32> {
+    if by_id(db, org, project, id)?.is_some() {
+        return Ok(0);
+    }
+    step_settle::skip_all(db, org, id, now)
 }
 
 #[async_trait]
@@ -146,6 +159,18 @@ impl SubscriptionStore for SqliteStorage {
         let (org, project) = (org.clone(), project.clone());
         let decide =
             move |db: &Connection| unsubscribe(db, (&org, &project), id, by.as_deref(), now);
+        self.writer.decide(move |db| decide(db.connection)).await
+    }
+
+    async fn skip_gone(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        id: SubscriptionId,
+        now: Timestamp,
+    ) -> Result<u32> {
+        let (org, project) = (org.clone(), project.clone());
+        let decide = move |db: &Connection| skip_gone(db, (&org, &project), id, now);
         self.writer.decide(move |db| decide(db.connection)).await
     }
 

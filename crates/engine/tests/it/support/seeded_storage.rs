@@ -163,6 +163,7 @@ scheduled!(ProjectAgentStore {
 scheduled!(SubscriptionStore {
     fn subscribe(org: &OrgId, project: &ProjectId, wanted: Subscription, by: Option<String>) -> SubscribeOutcome;
     fn unsubscribe(org: &OrgId, project: &ProjectId, id: SubscriptionId, by: Option<String>, now: Timestamp) -> bool;
+    fn skip_gone(org: &OrgId, project: &ProjectId, id: SubscriptionId, now: Timestamp) -> u32;
     fn subscriptions(org: &OrgId, project: &ProjectId) -> Vec<Subscription>;
     fn subscription(org: &OrgId, project: &ProjectId, id: SubscriptionId) -> Option<Subscription>;
     fn subscription_at(org: &OrgId, project: &ProjectId, url: &url::Url) -> Option<Subscription>;
