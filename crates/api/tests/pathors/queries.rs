@@ -137,7 +137,8 @@ async fn the_native_api_shows_the_project_and_filters_by_it() {
         let path = format!("/epilogue/v1/sessions?{query}");
         let list = house.send(keyed(SECRET, Method::GET, &path, "")).await.json();
         let items = list["items"].as_array().expect("items").iter();
-        let shown: serde_json::Value = items.map(|item| json!([item["name"], item["project"]])).collect();
+        let shown: serde_json::Value =
+            items.map(|item| json!([item["name"], item["project"]])).collect();
         assert_eq!(shown, expected, "{query}");
     }
 }
