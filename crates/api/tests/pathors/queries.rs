@@ -125,6 +125,7 @@ async fn c2_0_the_words_of_paths_are_names_too() {
 async fn the_native_api_shows_the_project_and_filters_by_it() {
     let house = house().await;
     house.created("x", json!({})).await;
+    house.clock.advance(Span::from_secs(1));
     let there = format!("/v1/projects/{OTHER_PROJECT}/sessions");
     let body = json!({ "session_id": "y" }).to_string();
     assert_eq!(house.send(keyed(DK, Method::POST, &there, body)).await.status, 200);
