@@ -49,7 +49,9 @@ pub use directory::{
     Role,
 };
 pub use error::{Error, Result};
-pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
+pub use history::{
+    HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,
+};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,

@@ -50,6 +50,15 @@ async fn c2_0_completions_stand_at_every_path() {
         ("/v1/projects/proj_1/chat/completions", false),
         ("/api/v1/projects/proj_1/chat/completions", false),
     ] {
+        // A key of the current kind has no sunset: what is announced is the path's.
+        for stream in [false, true] {
+            let body = body(&[user("Hello")], json!({ "session_id": "s", "stream": stream }));
+            let answer = house.send(keyed(DK, http::Method::POST, path, body.to_string())).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            assert_eq!(answer.header("deprecation"), old.then_some("true"), "{path}");
+            let sunset = old.then_some("Sat, 11 Jul 2026 00:00:00 GMT");
+            assert_eq!(answer.header("sunset"), sunset, "{path}");
+        }
         for stream in [false, true] {
             let body = body(&[user("Hello")], json!({ "session_id": "s", "stream": stream }));
             let answer = house.send(keyed(SK, http::Method::POST, path, body.to_string())).await;
@@ -58,10 +67,10 @@ async fn c2_0_completions_stand_at_every_path() {
             // Told before the first byte, in streams as well. A key of the older kind has a sunset.
             assert_eq!(answer.header("deprecation"), Some("true"), "{path}");
             let sunset = answer.header("sunset").expect("a sunset");
-            assert_eq!(sunset, "Sun, 10 May 2026 00:00:00 GMT", "the earlier of both; old: {old}");
+            assert_eq!(sunset, "Sun, 10 May 2026 00:00:00 GMT", "the earlier of both: {path}");
         }
     }
-    assert_eq!(house.session("s").await.turns, 8);
+    assert_eq!(house.session("s").await.turns, 16);
 }
 
 /// "The server holds the history: append only the messages sent in this call"

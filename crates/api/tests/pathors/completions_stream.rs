@@ -73,10 +73,8 @@ async fn c2_4_an_end_in_mid_stream_cuts_it_in_order() {
     let mut stream = Listening::to(&house, "s", "for ever").await;
     assert_eq!(stream.headers["x-session-id"], "s");
     stream.until("One ").await;
-    let session = house.session("s").await;
-    let asked = EndRequest::asked(EndReason::UserEnd);
-    let receipt = house.engine.end(&ORG.into(), session.id, asked).await.expect("no fault");
-    let ended = receipt.and_then(|receipt| receipt.outcome.ended().cloned()).expect("it ended");
+    assert_eq!(house.end("s").await.status, 200);
+    let ended = house.session("s").await.ended().cloned().expect("it ended");
     let told = stream.rest().await;
     assert!(told.done);
     assert_eq!(told.text(), "One ");
@@ -97,9 +95,7 @@ async fn c2_4_an_end_before_the_first_word_is_an_orderly_end_too() {
     let streaming = house.send(request);
     let ending = async {
         house.asked(1).await;
-        let session = house.session("s").await;
-        let asked = EndRequest::asked(EndReason::UserEnd);
-        house.engine.end(&ORG.into(), session.id, asked).await.expect("no fault");
+        assert_eq!(house.end("s").await.status, 200);
     };
     let (answer, ()) = tokio::join!(streaming, ending);
     assert_eq!(answer.status, 200);

@@ -28,15 +28,15 @@ use epilogue_storage::{
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
     DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
-    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
-    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
-    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
-    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
-    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
-    Storage, SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens,
+    HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport,
+    InboxCensus, InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds,
+    LiveConversations, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin,
+    Organization, OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent,
+    ProjectAgentStore, ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome,
+    RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit,
+    ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus,
+    SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest, StepCensus, StepFilter,
+    StepStore, Storage, SubscribeOutcome, SubscriptionStore, TokenHolder, TurnStore, WithTokens,
     WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteVariables,
     WriteVariablesOutcome,
 };
@@ -151,7 +151,7 @@ scheduled!(StepStore {
 });
 
 scheduled!(HistoryStore {
-    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: HistoryPage) -> Hits<HistoryEntry>;
     fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
 });
 

@@ -105,8 +105,6 @@ impl Talk {
             return Ok(live);
         }
         self.fits_a_fresh_session()?;
-        let subject = Subject::Opens(member.org().clone(), member.key.clone());
-        limits::within(api, &subject, api.settings().opens_per_minute)?;
         let person = self.asked.person.clone();
         let beginning = Beginning { person, with_turn: true, ..Beginning::default() };
         Ok(enter::enter(api, member, name, &beginning).await?.session)
