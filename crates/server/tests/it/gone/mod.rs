@@ -4,6 +4,7 @@
 mod world;
 
 use reqwest::Method;
+use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 
 use self::world::{CANARY, KEY, PROJECT, REMEMBERING, World, holds};
@@ -226,10 +227,10 @@ fn tables_with(database: &rusqlite::Connection, needle: &str) -> Vec<String> {
         let mut rows = rows.query([]).expect("read");
         while let Some(row) = rows.next().expect("a row") {
             let found = (0..columns).any(|column| {
-                let bytes = match row.get_ref(column).expect("a value") {
-                    rusqlite::types::ValueRef::Text(bytes)
-                    | rusqlite::types::ValueRef::Blob(bytes) => bytes,
-                    _ => return false,
+                let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) =
+                    row.get_ref(column).expect("a value")
+                else {
+                    return false;
                 };
                 bytes.windows(needle.len()).any(|part| part == needle.as_bytes())
             });

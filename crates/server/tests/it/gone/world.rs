@@ -138,7 +138,7 @@ fn answered(asked: &Value) -> Response<Body> {
     if let Some(labels) = schema.as_object() {
         let values = labels.iter().map(|(name, schema)| (name.clone(), value(schema)));
         let form = Value::Object(values.collect()).to_string();
-        return streamed(json!({ "content": form }), "stop");
+        return streamed(&json!({ "content": form }), "stop");
     }
     let last = asked["messages"].as_array().and_then(|messages| messages.last());
     let saves = asked["tools"].to_string().contains("save_variables");
@@ -146,9 +146,9 @@ fn answered(asked: &Value) -> Response<Body> {
         let arguments = json!({ "saved": CANARY }).to_string();
         let function = json!({ "name": "save_variables", "arguments": arguments });
         let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": function });
-        return streamed(json!({ "tool_calls": [call] }), "tool_calls");
+        return streamed(&json!({ "tool_calls": [call] }), "tool_calls");
     }
-    streamed(json!({ "content": format!("You said {CANARY}, I think.") }), "stop")
+    streamed(&json!({ "content": format!("You said {CANARY}, I think.") }), "stop")
 }
 
 fn value(schema: &Value) -> Value {
@@ -159,7 +159,7 @@ fn value(schema: &Value) -> Value {
     }
 }
 
-fn streamed(delta: Value, reason: &str) -> Response<Body> {
+fn streamed(delta: &Value, reason: &str) -> Response<Body> {
     let event = |choice: Value| format!("data: {}\n\n", json!({ "choices": [choice] }));
     let said = event(json!({ "index": 0, "delta": delta }));
     let last = event(json!({ "index": 0, "delta": {}, "finish_reason": reason }));
