@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use epilogue_core::{KeyId, OrgId, ProjectId, SessionId, Span, Timestamp};
+use epilogue_core::{KeyId, OrgId, SessionId, Span, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
@@ -34,8 +34,6 @@ pub enum Subject {
     History(OrgId, SessionId),
     /// Ends of a session.
     Ends(OrgId, SessionId),
-    /// Ends of whatever session has a name in a project.
-    EndsByName(OrgId, ProjectId, String),
 }
 
 /// Counts requests in windows of a minute, one window per subject.
@@ -82,6 +80,15 @@ impl Limiter {
         window.used = limit.min(window.used.saturating_add(1));
         let remaining = limit - window.used;
         Some(Rate { verdict, limit, remaining, resets_at: window.ends_at, now })
+    }
+
+    /// Takes back what was counted within its limit, for it came to nothing.
+    pub fn give_back(&self, subject: &Subject, now: Timestamp) {
+        let Some(window) = self.windows.get(subject) else { return };
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < window.ends_at {
+            window.used = window.used.saturating_sub(1);
+        }
     }
 }
 
@@ -166,6 +173,19 @@ mod tests {
         assert_eq!(ask(NOW + Span::from_millis(59_999)), Some(Verdict::Past));
         assert_eq!(ask(NOW + WINDOW), Some(Verdict::Within));
         assert_eq!(ask(NOW + WINDOW), Some(Verdict::Past));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back_within_its_window() {
+        let limiter = Limiter::default();
+        let ask = |now| limiter.count(&subject(1), 1, now).map(|rate| rate.verdict);
+        limiter.give_back(&subject(1), NOW);
+        assert_eq!(ask(NOW), Some(Verdict::Within));
+        limiter.give_back(&subject(1), NOW);
+        assert_eq!(ask(NOW), Some(Verdict::Within));
+        assert_eq!(ask(NOW), Some(Verdict::Past));
+        limiter.give_back(&subject(1), NOW + WINDOW);
+        assert_eq!(ask(NOW + Span::from_millis(59_999)), Some(Verdict::Past));
     }
 
     #[test]

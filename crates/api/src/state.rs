@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
-use tokio::sync::Semaphore;
 
 use crate::{
     dialect::{
         dasha::sms::TwilioSettings,
         kaltura::{KalturaSettings, UPLOADS_AT_ONCE},
-        pathors::{PathorsSettings, SEARCHES_AT_ONCE},
+        pathors::{PathorsSettings, SearchPlaces},
     },
     rate::Limiter,
     token::SessionTokens,
@@ -58,14 +57,14 @@ struct Inner {
     tokens: SessionTokens,
     settings: Settings,
     limiter: Limiter,
-    searches: Semaphore,
+    searches: SearchPlaces,
     uploads: Semaphore,
 }
 
 impl Api {
     /// An API over an engine.
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
-        let (limiter, searches) = (Limiter::default(), Semaphore::new(SEARCHES_AT_ONCE));
+        let (limiter, searches) = (Limiter::default(), SearchPlaces::default());
         let uploads = Semaphore::new(UPLOADS_AT_ONCE);
         Self { inner: Arc::new(Inner { engine, tokens, settings, limiter, searches, uploads }) }
     }
@@ -86,7 +85,7 @@ impl Api {
     }
 
     /// The places of searches that read whole conversations.
-    pub(crate) fn searches(&self) -> &Semaphore {
+    pub(crate) fn searches(&self) -> &SearchPlaces {
         &self.inner.searches
     }
 

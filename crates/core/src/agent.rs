@@ -53,6 +53,12 @@ pub struct Agent {
     /// Whether conversations are remembered for the same person.
     #[serde(default)]
     pub memory: bool,
+    /// Whose memory that is, if not its own: the agents that share one remember together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_of: Option<AgentId>,
+    /// Which of the variables that came out of a conversation receivers are told. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable_keys: Option<Vec<String>>,
     /// Whether transcripts stay after the end. `false`: purged when every step has read them.
     #[serde(default = "yes")]
     pub keep_transcript: bool,
@@ -94,6 +100,11 @@ const fn is_yes(value: &bool) -> bool {
 }
 
 impl Agent {
+    /// Under which agent people are remembered.
+    pub fn remembers_as(&self) -> &AgentId {
+        self.memory_of.as_ref().unwrap_or(&self.id)
+    }
+
     /// What is set aside at open.
     pub fn hold(&self) -> MicroCredits {
         MicroCredits::from_credits(self.hold).unwrap_or_default()
@@ -275,9 +286,6 @@ pub struct WebhookSpec {
     /// Which events it is told, such as `session.ended`. Absent: as the session's API says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// Which of the extracted variables it is told. Absent: all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variable_keys: Option<Vec<String>>,
 }
 
 impl WebhookSpec {
@@ -292,7 +300,6 @@ impl WebhookSpec {
             query: BTreeMap::new(),
             body: None,
             events: None,
-            variable_keys: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     profile::{Hears, Keeps, NotifyEnded, Profile},
     reason::{Deadline, EndReason, EndRequest},
     session::{Ended, Session},
-    step::{StepKind, StepState},
+    step::{Step, StepKind, StepState},
     subscription::{self, Subscription},
     time::Timestamp,
 };
@@ -165,15 +165,49 @@ fn authority(url: &url::Url) -> String {
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Whether `kind` may run, given where the session's other steps stand.
+/// Where one of a session's steps stands, as far as others wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which step.
+    pub kind: StepKind,
+    /// Which subscriber it tells, if it tells one.
+    pub target: Option<SubscriptionId>,
+    /// Where it stands.
+    pub state: StepState,
+    /// Whether an attempt at it has failed since it was owed or resumed.
+    pub failed: bool,
+}
+
+impl Standing {
+    /// One that has not been tried.
+    fn untried(step: &OwedStep) -> Self {
+        Self { kind: step.kind, target: step.target, state: step.state.clone(), failed: false }
+    }
+}
+
+impl From<&Step> for Standing {
+    fn from(step: &Step) -> Self {
+        Self {
+            kind: step.kind,
+            target: step.target,
+            state: step.state.clone(),
+            failed: step.failures > 0,
+        }
+    }
+}
+
+/// Whether the step of this kind and receiver may run, given where the session's steps stand.
 ///
 /// `purge` destroys what the others read, so it waits until they have settled for good, and a
-/// parked one holds it. Where the API itself promises that nothing stays, webhooks hold it only until
-/// they are at rest: a dead receiver keeps no conversation, and a notification that is resumed
-/// afterwards tells what has stayed. The rest only wait for others to be at rest, so that one parked
-/// step does not silence the webhooks.
-pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepState)]) -> bool {
-    let mut others = others.iter().filter(|(other, _)| *other != kind);
+/// parked one holds it; see [`holds`] for where the API itself promises that nothing stays. The rest only
+/// wait for others to be at rest, so that one parked step does not silence the webhooks; and what is
+/// told to one receiver never waits for another.
+pub fn is_ready(
+    (kind, target): (StepKind, Option<SubscriptionId>),
+    profile: &Profile,
+    steps: &[Standing],
+) -> bool {
+    let mut others = steps.iter().filter(|other| other.kind != kind);
     match kind {
         StepKind::NotifyStarted
         | StepKind::ReleaseMedia
@@ -182,17 +216,36 @@ pub fn is_ready(kind: StepKind, profile: &Profile, others: &[(StepKind, StepStat
         | StepKind::RecordResult => true,
         StepKind::NotifyEnded => {
             profile.notify_ended != NotifyEnded::AfterAnalysis
-                || others.all(|(other, state)| *other != StepKind::Analyze || state.is_at_rest())
+                || others.all(|other| other.kind != StepKind::Analyze || other.state.is_at_rest())
         }
-        StepKind::NotifyFinalized => {
-            others.all(|(other, state)| *other == StepKind::Purge || state.is_at_rest())
-        }
+        StepKind::NotifyFinalized => others.all(|other| {
+            let is_anothers = other.kind.notifies() && other.target != target;
+            other.kind == StepKind::Purge || is_anothers || other.state.is_at_rest()
+        }),
         StepKind::Purge if profile.keeps == Keeps::Transcript => {
-            others.all(|(_, state)| state.is_settled())
+            others.all(|other| other.state.is_settled())
         }
-        StepKind::Purge => others
-            .all(|(other, state)| state.is_settled() || (other.notifies() && state.is_at_rest())),
+        StepKind::Purge => !others.any(|other| holds(other, steps)),
     }
+}
+
+/// Whether a step holds a purge that the API itself promises. Readers do until they have settled,
+/// notifications only until they have been tried once: a dead receiver keeps no conversation. Their
+/// words are on record by then, and are told again as they are; what was never put on record is told
+/// of what has stayed.
+fn holds(step: &Standing, steps: &[Standing]) -> bool {
+    if !step.kind.notifies() {
+        return !step.state.is_settled();
+    }
+    // The last news for a receiver that is down wait for its other news.
+    let is_in_vain = |other: &Standing| {
+        let is_same = other.kind != step.kind && other.target == step.target;
+        is_same && other.kind.notifies() && other.failed && !other.state.is_at_rest()
+    };
+    let waits_in_vain = step.kind == StepKind::NotifyFinalized
+        && step.state == StepState::Waiting
+        && steps.iter().any(is_in_vain);
+    !(step.state.is_at_rest() || step.failed || waits_in_vain)
 }
 
 /// A step that a decision writes.
@@ -214,7 +267,7 @@ pub struct Surroundings {
     /// Who subscribes to the project at the moment of the end.
     pub subscribers: Vec<Subscription>,
     /// Where the steps stand that the open has owed.
-    pub begun: Vec<(StepKind, StepState)>,
+    pub begun: Vec<Standing>,
 }
 
 /// Everything an end commits, together or not at all.
@@ -244,15 +297,15 @@ pub fn close(
     let plan = plan(session, agent, &around.subscribers).into_iter();
     let mut steps: Vec<_> = plan.filter_map(|planned| planned.owed(StepState::Waiting)).collect();
     let mut all = around.begun.clone();
-    all.extend(steps.iter().map(|step| (step.kind, step.state.clone())));
+    all.extend(steps.iter().map(Standing::untried));
     for step in &mut steps {
-        if is_ready(step.kind, &session.profile, &all) {
+        if is_ready((step.kind, step.target), &session.profile, &all) {
             step.state = StepState::Owed { due_at: now };
         }
     }
     Closing {
         settlement: Transaction::settlement(session.id, ended.cost, session.held),
-        settled: all.iter().all(|(_, state)| state.is_settled()),
+        settled: all.iter().all(|step| step.state.is_settled()),
         steps,
         activity: session.came_about().then(|| Activity::session_ended(session, &ended, request)),
         ended,

@@ -147,18 +147,27 @@ fn a_lane_is_one_receiver() {
     assert_eq!(lane(StepKind::NotifyEnded), lane(StepKind::NotifyFinalized));
 }
 
+/// A step that tells no subscriber, where it stands.
+fn own(kind: StepKind, state: &StepState) -> Standing {
+    Standing { kind, target: None, state: state.clone(), failed: false }
+}
+
+fn may_run(kind: StepKind, profile: &Profile, steps: &[Standing]) -> bool {
+    is_ready((kind, None), profile, steps)
+}
+
 #[test]
 fn a_parked_step_holds_the_purge_but_not_the_last_webhook() {
     let parked = StepState::Parked { at: NOW, reason: "gone".into() };
     let done = StepState::Done { at: NOW };
     let profile = session().profile;
     let others = |memory: &StepState| {
-        vec![(StepKind::IngestMemory, memory.clone()), (StepKind::NotifyEnded, done.clone())]
+        vec![own(StepKind::IngestMemory, memory), own(StepKind::NotifyEnded, &done)]
     };
-    assert!(is_ready(StepKind::NotifyFinalized, &profile, &others(&parked)));
-    assert!(!is_ready(StepKind::Purge, &profile, &others(&parked)));
-    assert!(is_ready(StepKind::Purge, &profile, &others(&done)));
-    assert!(!is_ready(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
+    assert!(may_run(StepKind::NotifyFinalized, &profile, &others(&parked)));
+    assert!(!may_run(StepKind::Purge, &profile, &others(&parked)));
+    assert!(may_run(StepKind::Purge, &profile, &others(&done)));
+    assert!(!may_run(StepKind::NotifyFinalized, &profile, &others(&StepState::Waiting)));
 }
 
 #[test]
@@ -169,11 +178,11 @@ fn where_the_api_promises_a_purge_only_its_readers_hold_it() {
         let profile = Profile { keeps, ..session().profile };
         let ready = |memory: &StepState, told: &StepState| {
             let steps = [
-                (StepKind::IngestMemory, memory.clone()),
-                (StepKind::NotifyEnded, told.clone()),
-                (StepKind::NotifyFinalized, told.clone()),
+                own(StepKind::IngestMemory, memory),
+                own(StepKind::NotifyEnded, told),
+                own(StepKind::NotifyFinalized, told),
             ];
-            is_ready(StepKind::Purge, &profile, &steps)
+            may_run(StepKind::Purge, &profile, &steps)
         };
         assert!(ready(&done, &parked) && ready(&done, &done));
         assert!(!ready(&parked, &done), "a reader holds it until it is resumed");
@@ -181,6 +190,31 @@ fn where_the_api_promises_a_purge_only_its_readers_hold_it() {
             assert!(!ready(&done, &underway), "who is being told may still read");
         }
     }
+}
+
+#[test]
+fn a_dead_receiver_holds_a_promised_purge_only_until_it_has_been_tried_once() {
+    let profile = Profile { keeps: Keeps::Counters, ..session().profile };
+    let (owed, waiting) = (StepState::Owed { due_at: NOW }, StepState::Waiting);
+    let done = StepState::Done { at: NOW };
+    let ready = |memory: &StepState, ended: Standing, finalized: Standing| {
+        let steps = [own(StepKind::IngestMemory, memory), ended, finalized];
+        may_run(StepKind::Purge, &profile, &steps)
+    };
+    let ended = |failed| Standing { failed, ..own(StepKind::NotifyEnded, &owed) };
+    let last = || own(StepKind::NotifyFinalized, &waiting);
+    assert!(ready(&done, ended(true), last()), "its last news wait for its other news");
+    assert!(!ready(&done, ended(false), last()), "untried");
+    assert!(!ready(&owed, ended(true), last()), "a reader");
+    let told = own(StepKind::NotifyEnded, &done);
+    assert!(!ready(&done, told.clone(), last()), "it may run, and has not");
+    let tried = Standing { failed: true, ..own(StepKind::NotifyFinalized, &owed) };
+    assert!(ready(&done, told, tried));
+    let anothers = SubscriptionId(uuid::Uuid::from_u128(1));
+    let another = Standing { target: Some(anothers), ..last() };
+    assert!(!ready(&done, ended(true), another), "its receiver is another");
+    let kept = [ended(true), last()];
+    assert!(!may_run(StepKind::Purge, &session().profile, &kept), "where transcripts are kept");
 }
 
 /// A session whose conversation is in the client's keeping, open for an hour, quiet since `quiet`.
@@ -290,7 +324,9 @@ fn what_the_open_has_owed_counts_for_whether_all_has_settled() {
     (agent.memory, agent.webhook) = (false, None);
     session.profile.notify_finalized = true;
     let end = |state: StepState, subscribers: Vec<Subscription>| {
-        let around = Surroundings { subscribers, begun: vec![(StepKind::NotifyStarted, state)] };
+        let target = Some(SubscriptionId(uuid::Uuid::from_u128(1)));
+        let started = Standing { target, ..own(StepKind::NotifyStarted, &state) };
+        let around = Surroundings { subscribers, begun: vec![started] };
         closing_among(&session, &agent, &around, EndReason::UserEnd)
     };
     let (owed, done) = (StepState::Owed { due_at: NOW }, StepState::Done { at: NOW });
@@ -299,4 +335,26 @@ fn what_the_open_has_owed_counts_for_whether_all_has_settled() {
     let finalized = || vec![subscriber(1, &["session.finalized"])];
     assert_eq!(end(done, finalized()).steps[0].state.as_str(), "owed");
     assert_eq!(end(owed, finalized()).steps[0].state, StepState::Waiting);
+}
+
+#[test]
+fn what_is_told_to_one_receiver_waits_for_no_other() {
+    let owed = StepState::Owed { due_at: NOW };
+    let done = StepState::Done { at: NOW };
+    let target = Some(SubscriptionId(uuid::Uuid::from_u128(1)));
+    let other = Some(SubscriptionId(uuid::Uuid::from_u128(2)));
+    let profile = session().profile;
+    for told in [StepKind::NotifyStarted, StepKind::NotifyEnded] {
+        let steps = [
+            own(StepKind::Analyze, &done),
+            Standing { target, ..own(told, &owed) },
+            Standing { target: other, ..own(StepKind::NotifyEnded, &done) },
+            own(StepKind::Purge, &StepState::Waiting),
+        ];
+        let ready = |target| is_ready((StepKind::NotifyFinalized, target), &profile, &steps);
+        assert!(!ready(target), "its own news comes first");
+        assert!(ready(other) && ready(None), "another's does not hold it");
+    }
+    let reads = [own(StepKind::Analyze, &owed)];
+    assert!(!is_ready((StepKind::NotifyFinalized, other), &profile, &reads), "the readers do");
 }

@@ -52,6 +52,23 @@ pub fn open_calls<'a>(
     Vec::new()
 }
 
+/// Gives calls of no id, or of one that another has, ids of their own: results are matched by them.
+pub fn with_ids(calls: &mut [ToolCall], turn: u32, message: usize) {
+    for place in 0..calls.len() {
+        let (before, rest) = calls.split_at_mut(place);
+        let Some((call, after)) = rest.split_first_mut() else { return };
+        let others = || before.iter().chain(&*after);
+        if !call.id.is_empty() && before.iter().all(|other| other.id != call.id) {
+            continue;
+        }
+        let mut id = format!("call_{turn}_{message}_{place}");
+        while others().any(|other| other.id == id) {
+            id.push('_');
+        }
+        call.id = id;
+    }
+}
+
 /// Says of each of these calls that it was given no result.
 pub fn without_result<'a>(
     calls: impl IntoIterator<Item = &'a ToolCall>,

@@ -106,6 +106,18 @@ fn the_open_calls_are_those_at_the_end_that_have_no_result() {
     assert_eq!(ids(&[result_of("a")]), Vec::<String>::new());
 }
 
+#[test]
+fn calls_have_ids_of_their_own() {
+    let ids = |given: &[&str]| -> Vec<String> {
+        let mut calls: Vec<_> = given.iter().map(|id| call(id)).collect();
+        with_ids(&mut calls, 2, 1);
+        calls.into_iter().map(|call| call.id).collect()
+    };
+    assert_eq!(ids(&["a", "b"]), ["a", "b"]);
+    assert_eq!(ids(&["a", "a", ""]), ["a", "call_2_1_1", "call_2_1_2"]);
+    assert_eq!(ids(&["", "call_2_1_0"]), ["call_2_1_0_", "call_2_1_0"]);
+}
+
 /// Whether a transcript can be replayed: results follow their calls, in order, and none is missing.
 fn is_valid(transcript: &[NewMessage]) -> bool {
     let mut open: Vec<&str> = Vec::new();

@@ -42,7 +42,7 @@ pub struct AgentOverlay {
     pub evaluation: Change<Label>,
     /// Who is told of the end.
     pub webhook: Change<Hook>,
-    /// Which of the extracted variables the webhook is told.
+    /// Which of the extracted variables receivers are told.
     pub variable_keys: Change<Vec<String>>,
 }
 
@@ -66,6 +66,8 @@ impl AgentOverlay {
     /// The agent of a project: the operator's, with what the project changes about it.
     pub fn over(&self, agent: &Agent, project: &ProjectId) -> Agent {
         let mut own = Agent { id: agent_id(project), ..agent.clone() };
+        // Whom the operator's agent knows, the project's does.
+        own.memory_of = Some(agent.remembers_as().clone());
         lay(&mut own.name, &self.name);
         lay(&mut own.prompt, &self.prompt);
         lay(&mut own.memory, &self.memory);
@@ -75,21 +77,17 @@ impl AgentOverlay {
             Change::Kept => {}
             Change::Off => own.webhook = None,
             Change::To(hook) => {
-                let kept = own.webhook.take().and_then(|webhook| webhook.variable_keys);
                 own.webhook = Some(WebhookSpec {
                     headers: hook.headers.clone(),
                     events: hook.events.clone(),
-                    variable_keys: kept,
                     ..WebhookSpec::at(hook.url.clone())
                 });
             }
         }
-        if let Some(webhook) = &mut own.webhook {
-            match &self.variable_keys {
-                Change::Kept => {}
-                Change::Off => webhook.variable_keys = None,
-                Change::To(keys) => webhook.variable_keys = Some(keys.clone()),
-            }
+        match &self.variable_keys {
+            Change::Kept => {}
+            Change::Off => own.variable_keys = None,
+            Change::To(keys) => own.variable_keys = Some(keys.clone()),
         }
         own
     }
@@ -143,7 +141,8 @@ mod tests {
     #[test]
     fn what_a_project_does_not_change_stays_the_operators() {
         let own = over(&AgentOverlay::default());
-        assert_eq!(own, Agent { id: "project:p".into(), ..configured() });
+        let memory_of = Some("a".into());
+        assert_eq!(own, Agent { id: "project:p".into(), memory_of, ..configured() });
     }
 
     #[test]
@@ -178,7 +177,7 @@ mod tests {
             (hook.url, hook.headers, hook.events)
         );
         assert_eq!(webhook.secret, None, "the operator's secret signs for the operator's receiver");
-        assert_eq!(webhook.variable_keys, Some(vec!["city".to_owned()]));
+        assert_eq!(changed.variable_keys, Some(vec!["city".to_owned()]));
         let off = AgentOverlay {
             evaluation: Change::Off,
             webhook: Change::Off,

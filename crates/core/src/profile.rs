@@ -78,6 +78,9 @@ pub struct TurnRules {
     /// Whether the conversation is in the client's keeping. Then it comes about with its first turn
     /// that completes, and lasts until its last: nobody says when they have put it away.
     pub client_keeps: bool,
+    /// Whether the session comes about with its first turn that is kept, for it was opened for that turn.
+    /// One whose first turn leaves no trace has never been: it ends, and nobody is told of it.
+    pub begins_with_turn: bool,
     /// Whether a turn may end with calls open, of tools that its caller runs before the next.
     pub defers_calls: bool,
 }
@@ -100,6 +103,7 @@ impl TurnRules {
         greets: true,
         agent_sets_times: true,
         client_keeps: false,
+        begins_with_turn: false,
         defers_calls: false,
     };
 }

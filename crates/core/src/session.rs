@@ -338,9 +338,13 @@ impl Session {
         }
     }
 
-    /// Whether there is a conversation. One in the client's keeping comes about with its first turn.
+    /// Whether there is a conversation. One in the client's keeping comes about with its first turn, and
+    /// so does one that was opened for it.
     pub fn came_about(&self) -> bool {
-        !self.profile.turns.client_keeps || self.messages > 0
+        let rules = &self.profile.turns;
+        // What was used is known for ever, what was said is not.
+        let has_begun = !rules.begins_with_turn || self.usage != Usage::default();
+        has_begun && (!rules.client_keeps || self.messages > 0)
     }
 
     /// How long it lasted, or has lasted so far. One in the client's keeping lasts to its last turn:

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::session::Context;
 
+/// The built-in tool by which an agent saves variables, offered to those that name some.
+pub const SAVE_VARIABLES: &str = "save_variables";
+
 /// The variables of one turn: the session's, then the bag, then `overrides`, then what is reserved.
 /// A reserved name belongs to the server however it is spelt: whoever else gives it is not heard.
 pub fn effective(context: &Context, overrides: &Map<String, Value>) -> BTreeMap<String, String> {
@@ -67,6 +70,17 @@ pub fn merged(
         }
     }
     if fits(&merged) { Ok(merged) } else { Err(BagTooLong) }
+}
+
+/// Lays as many of `given` over `bag` as it takes, in the order of their names.
+pub fn merged_as_far(bag: &Map<String, Value>, given: &Map<String, Value>) -> Map<String, Value> {
+    if let Ok(merged) = merged(bag, given, Nulls::Kept) {
+        return merged;
+    }
+    given.iter().fold(bag.clone(), |bag, (name, value)| {
+        let one = [(name.clone(), value.clone())].into_iter().collect();
+        merged(&bag, &one, Nulls::Kept).unwrap_or(bag)
+    })
 }
 
 /// Whether a bag is within its limits.

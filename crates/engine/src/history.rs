@@ -4,7 +4,7 @@ use epilogue_core::{OrgId, ProjectId};
 
 use crate::{
     Engine, Result,
-    records::{HistoryEntry, Hits, OffsetPage, OpenedWithin, ProjectStats},
+    records::{HistoryEntry, HistoryPage, Hits, OpenedWithin, ProjectStats},
 };
 
 impl Engine {
@@ -14,7 +14,7 @@ impl Engine {
         org: &OrgId,
         project: &ProjectId,
         search: Option<&str>,
-        page: OffsetPage,
+        page: HistoryPage,
     ) -> Result<Hits<HistoryEntry>> {
         Ok(self.store().project_history(org, project, search, page).await?)
     }

@@ -58,6 +58,7 @@ pub struct Metrics {
     commits: Gauge,
     decisions: Gauge,
     shed: Gauge,
+    log_overdue: Gauge<f64, AtomicU64>,
 }
 
 /// What is counted at the moment of asking.
@@ -97,6 +98,7 @@ impl Metrics {
             commits: Gauge::default(),
             decisions: Gauge::default(),
             shed: Gauge::default(),
+            log_overdue: Gauge::default(),
         };
         metrics.register_events();
         metrics.register_levels();
@@ -166,6 +168,12 @@ impl Metrics {
             "Decisions turned away since start because the queue was full",
             self.shed.clone(),
         );
+        registry.register_with_unit(
+            "store_log_overdue",
+            "For how long what was removed could not be taken out of the write-ahead log as well",
+            Unit::Seconds,
+            self.log_overdue.clone(),
+        );
     }
 
     pub(crate) fn session_opened(&self, dialect: &Dialect) {
@@ -219,6 +227,7 @@ impl Metrics {
         self.commits.set(level(now.commits.commits));
         self.decisions.set(level(now.commits.decisions));
         self.shed.set(level(now.commits.shed));
+        self.log_overdue.set(Span::from_millis(now.commits.log_overdue_ms).as_secs_f64());
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

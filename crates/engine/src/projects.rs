@@ -30,7 +30,7 @@ impl Engine {
         self.inner.parts.webhooks.check(url)
     }
 
-    /// Ends a subscription. `false`: the project has none such.
+    /// Ends a subscription, and what is still to be told to it. `false`: the project has none such.
     pub async fn unsubscribe(
         &self,
         org: &OrgId,
@@ -38,7 +38,13 @@ impl Engine {
         id: SubscriptionId,
         by: Option<String>,
     ) -> Result<bool> {
-        Ok(self.store().unsubscribe(org, project, id, by, self.now()).await?)
+        let known = self.store().unsubscribe(org, project, id, by, self.now()).await?;
+        // What is left of its steps, a part at a time; whatever is not reached here is skipped when it
+        // comes due.
+        while known && self.store().skip_gone(org, project, id, self.now()).await? > 0 {}
+        // What waited for them is due now.
+        self.inner.new_steps.notify_one();
+        Ok(known)
     }
 
     /// The project's subscriptions, the oldest first.

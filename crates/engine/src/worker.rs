@@ -8,7 +8,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -222,12 +222,15 @@ fn longest_attempt(policies: &StepPolicies, kind: StepKind) -> Span {
 async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
     let longest = longest_attempt(&engine.inner.parts.policies, claimed.step.kind);
     let limit = Span::from_millis(longest.as_millis() + 2 * ATTEMPT_SLACK_MS);
-    let running = AssertUnwindSafe(step::run(engine, claimed)).catch_unwind();
-    match within(&**engine.clock(), limit, running).await {
-        Some(Ok(result)) => result,
-        Some(Err(_)) => Err(StepError::again("the step panicked: this is a defect")),
-        None => Err(StepError::again(format!("it took longer than {} ms", limit.as_millis()))),
-    }
+    // Whether what is done once at most is under way: then an attempt that is cut is the last.
+    let once = AtomicBool::new(false);
+    let running = AssertUnwindSafe(step::run(engine, claimed, &once)).catch_unwind();
+    let why = match within(&**engine.clock(), limit, running).await {
+        Some(Ok(result)) => return result,
+        Some(Err(_)) => "the step panicked: this is a defect".to_owned(),
+        None => format!("it took longer than {} ms", limit.as_millis()),
+    };
+    Err(StepError { fatal: once.load(Relaxed), ..StepError::again(why) })
 }
 
 /// How often in a row the step was claimed and never reported on. The record is only read when the

@@ -3,7 +3,19 @@
 use async_trait::async_trait;
 use epilogue_core::{OrgId, ProjectId, Session, Span, Timestamp};
 
-use crate::{AnalysisResult, Hits, OffsetPage, Result};
+use crate::{AnalysisResult, Hits, Result};
+
+/// How many sessions of a project its history counts and can be paged through, the latest of them.
+pub const HISTORY_MAX: u32 = 1_000_000;
+
+/// A page by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// How many come before it. Behind [`HISTORY_MAX`] there are none.
+    pub skip: u64,
+    /// How many it has, at most [`crate::PageRequest::LIMIT_MAX`].
+    pub limit: u32,
+}
 
 /// A session in the history of its project.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,14 +51,14 @@ pub struct ProjectStats {
 /// Looking back at a project.
 #[async_trait]
 pub trait HistoryStore: Send + Sync {
-    /// A page of a project's sessions, the latest opened first, and how many there are: all of them,
-    /// or those whose names contain `search`, letter for letter.
+    /// A page of a project's sessions, the latest opened first, and how many there are, up to
+    /// [`HISTORY_MAX`]: of all of them, or of those whose names contain `search`, letter for letter.
     async fn project_history(
         &self,
         org: &OrgId,
         project: &ProjectId,
         search: Option<&str>,
-        page: OffsetPage,
+        page: HistoryPage,
     ) -> Result<Hits<HistoryEntry>>;
 
     /// Figures about the sessions that were opened then.

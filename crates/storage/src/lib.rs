@@ -50,7 +50,9 @@ pub use directory::{
     Role,
 };
 pub use error::{Error, Result};
-pub use history::{HistoryEntry, HistoryStore, OpenedWithin, ProjectStats};
+pub use history::{
+    HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,
+};
 pub use inbox::{
     ClaimInbound, DueInbox, INBOX_MAX, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
     InboxStore, LINE_MAX, Progress, ReceiveOutcome, ResumeOutcome,
@@ -79,7 +81,7 @@ pub use step::{
     AnalysisResult, ClaimRequest, ClaimedStep, DueLane, Product, RetryOutcome, SettleOutcome,
     SettleRequest, StepCensus, StepFilter, StepReport, StepStore,
 };
-pub use subscription::{SubscribeOutcome, SubscriptionStore};
+pub use subscription::{GONE_STEPS_MAX, SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
@@ -125,4 +127,6 @@ pub struct CommitStats {
     pub decisions: u64,
     /// How many decisions were turned away because the queue was full.
     pub shed: u64,
+    /// For how long what was removed could not be taken out of the write-ahead log as well.
+    pub log_overdue_ms: u64,
 }

@@ -6,6 +6,9 @@ use url::Url;
 
 use crate::Result;
 
+/// How many steps are settled at once when a subscription goes.
+pub const GONE_STEPS_MAX: u32 = 200;
+
 /// What became of a wish to subscribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubscribeOutcome {
@@ -32,7 +35,9 @@ pub trait SubscriptionStore: Send + Sync {
         by: Option<String>,
     ) -> Result<SubscribeOutcome>;
 
-    /// Ends a subscription, with its entry in the activity log. `false`: the project has none such.
+    /// Ends a subscription, with its entry in the activity log, and settles what is still to be told to
+    /// it as skipped, with all that follows: [`GONE_STEPS_MAX`] steps of it, and the rest by
+    /// [`Self::skip_gone`]. `false`: the project has none such.
     async fn unsubscribe(
         &self,
         org: &OrgId,
@@ -41,6 +46,16 @@ pub trait SubscriptionStore: Send + Sync {
         by: Option<String>,
         now: Timestamp,
     ) -> Result<bool>;
+
+    /// Settles what is still to be told to a subscription that is gone. Says how many steps there were,
+    /// at most [`GONE_STEPS_MAX`]; none of one that is there.
+    async fn skip_gone(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        id: SubscriptionId,
+        now: Timestamp,
+    ) -> Result<u32>;
 
     /// The project's subscriptions, the oldest first.
     async fn subscriptions(&self, org: &OrgId, project: &ProjectId) -> Result<Vec<Subscription>>;

@@ -85,8 +85,7 @@ pub struct FinishTurnRequest {
     pub said: u32,
     /// What it used.
     pub usage: Usage,
-    /// What the agent saved: it is laid over the session's bag. A bag that would become too long stays
-    /// as it is.
+    /// What the agent saved: it is laid over the session's bag, as far as that takes it.
     pub variables: Map<String, Value>,
     /// What it did that stands in the activity log, written whatever becomes of the turn.
     pub activity: Vec<Activity>,

@@ -39,7 +39,8 @@ use crate::{
 pub const NAME: &str = "native";
 
 /// Every API that opens sessions.
-pub const DIALECTS: [&str; 3] = [NAME, dialect::talkifai::NAME, dialect::dasha::NAME];
+pub const DIALECTS: [&str; 4] =
+    [NAME, dialect::talkifai::NAME, dialect::dasha::NAME, dialect::pathors::NAME];
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/epilogue/openapi.json";

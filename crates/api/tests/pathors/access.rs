@@ -3,7 +3,7 @@
 use axum::body::Body;
 use epilogue_core::Span;
 use http::{Method, Request, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::*,
@@ -114,8 +114,8 @@ async fn c1_a_projects_key_is_nobodys_key_elsewhere() {
 async fn c1_a_key_that_is_made_for_a_project_opens_it_until_it_is_revoked() {
     let house = house().await;
     let body = json!({ "name": "Site", "kind": "project", "project": PROJECT });
-    let make = keyed(SECRET, Method::POST, "/epilogue/v1/keys", body.to_string());
-    let made = house.send(make).await.json();
+    let making = keyed(SECRET, Method::POST, "/epilogue/v1/keys", body.to_string());
+    let made = house.send(making).await.json();
     let (key, id) = (made["key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
     let create = async |project: &str| {
         let path = format!("/v1/projects/{project}/sessions");
@@ -135,8 +135,16 @@ async fn c2_0_what_is_below_this_api_and_none_of_it_404_405() {
     refused(&told(Method::GET, "/project/proj_1/nothing").await, 404, "Not found");
     refused(&told(Method::GET, "/api/project/proj_1").await, 404, "Not found");
     refused(&told(Method::GET, "/v1/projects/proj_1/sessions/a/b").await, 404, "Not found");
+    for path in ["/project", "/project/", "/api/project/"] {
+        assert_eq!(told(Method::POST, path).await.status, 404, "{path}");
+    }
     let object = json!({ "error": { "message": "Not found", "details": null } });
-    for path in ["/v1/projects/proj_1/nothing", "/api/v1/projects/proj_1/nothing"] {
+    for path in [
+        "/v1/projects/proj_1/nothing",
+        "/api/v1/projects/proj_1/nothing",
+        "/v1/projects/proj_1",
+        "/v1/projects/",
+    ] {
         assert_eq!(told(Method::GET, path).await.json(), object, "{path}");
     }
     for path in ["/project/proj_1/session", "/api/v1/projects/proj_1/sessions"] {
@@ -229,8 +237,10 @@ async fn a_server_that_stops_takes_nothing_new_503() {
 async fn opens_are_counted_by_key_429() {
     let house = house_with(|setup| setup.settings.opens_per_minute = 1).await;
     house.created("x", json!({})).await;
-    // The limit comes before the body is looked at.
-    let answer = house.send(keyed(DK, Method::POST, &current("/sessions"), "{")).await;
+    // What is wrong opens nothing, and is told so whatever has been opened.
+    let wrong = house.send(keyed(DK, Method::POST, &current("/sessions"), "{")).await;
+    refused(&wrong, 400, "session_id is required");
+    let answer = house.create("y", json!({})).await;
     refused(&answer, 429, "Rate limit exceeded");
     assert_eq!(answer.header("retry-after"), Some("60"));
     assert_eq!(answer.header("x-ratelimit-remaining"), Some("0"));
@@ -249,5 +259,5 @@ async fn a_body_that_is_too_long_413() {
         assert_eq!(answer.status, status);
         assert!(answer.json()["error"].is_string(), "{}", answer.body);
     }
-    assert_eq!(house.query("x").await.json(), Value::from(json!({ "error": "Session not found" })));
+    assert_eq!(house.query("x").await.json(), json!({ "error": "Session not found" }));
 }

@@ -48,7 +48,7 @@ async fn refuses(house: &Fixture, update: Value, message: &str) {
 #[tokio::test]
 async fn c2_10_the_agent_is_shown_with_every_member() {
     let house = house().await;
-    let hook = json!({ "url": "https://hooks.example.test/ended", "headers": [], "events": ["session.ended"] });
+    let hook = json!({ "url": "https://hooks.example.test/********", "headers": [], "events": ["session.ended"] });
     assert_eq!(
         shown(&house).await,
         json!({
@@ -358,4 +358,81 @@ async fn c2_10_updates_at_once_all_count() {
         let written = after[format!("extra{n}")] == json!(n);
         assert_eq!(written, *status == 200);
     }
+}
+
+/// A mask stands for a secret of the webhook that is there, and of no other on the same host.
+#[tokio::test]
+async fn c5_secrets_of_the_operators_webhook_go_nowhere_else() {
+    let house = house_with(|setup: &mut Setup| {
+        let agents = &mut setup.organizations[0].agents;
+        let agent = agents.iter_mut().find(|agent| agent.id.as_str() == PATHWAY);
+        let hook = agent.expect("it is there").webhook.as_mut().expect("it has one");
+        hook.url = "https://relay.example.com/team-a?token=t0ken".parse().expect("a URL");
+        let secret = epilogue_core::agent::SecretRef::literal("r3lay");
+        hook.headers.insert("Authorization".into(), secret);
+    })
+    .await;
+    let hook = shown(&house).await["postSessionWebhook"].clone();
+    assert_eq!(hook["url"], "https://relay.example.com/********");
+    let headers = &hook["headers"];
+    for url in ["https://relay.example.com/mine", "https://relay.example.com/team-a"] {
+        let mine = json!({ "postSessionWebhook": { "url": url, "headers": headers } });
+        refuses(&house, mine, "postSessionWebhook.headers must say").await;
+    }
+    // Sent back as it was shown, twice, it is what it was, with other events.
+    for events in [json!(["session.finalized"]), json!(["session.ended"])] {
+        let back = json!({ "url": hook["url"], "headers": headers, "events": events });
+        let after = updated(&house, json!({ "postSessionWebhook": back })).await;
+        assert_eq!(after["postSessionWebhook"], back);
+    }
+    house.created("x", json!({})).await;
+    house.end("x").await;
+    house.run_until_idle().await;
+    let heard = house.webhooks.heard();
+    assert_eq!(heard[0].url.as_str(), "https://relay.example.com/team-a?token=t0ken");
+    assert_eq!(heard[0].headers["authorization"], "r3lay");
+}
+
+#[tokio::test]
+async fn c5_the_password_of_a_receiver_is_shown_to_nobody() {
+    let house = house().await;
+    let url = "https://user:pass-word@example.com/h";
+    let hook = json!({ "url": url });
+    let after = updated(&house, json!({ "postSessionWebhook": hook })).await;
+    let masked = "https://user:********@example.com/h";
+    assert_eq!(after["postSessionWebhook"]["url"], masked);
+    updated(&house, json!({ "postSessionWebhook": after["postSessionWebhook"] })).await;
+    let elsewhere =
+        json!({ "postSessionWebhook": { "url": "https://user:********@example.org/h" } });
+    refuses(&house, elsewhere, "postSessionWebhook.url must say its password again").await;
+    let made =
+        house.send(post("/webhooks", &json!({ "url": url, "events": ["session.ended"] }))).await;
+    assert_eq!(made.json()["url"], masked);
+    let listed = house.send(get("/webhooks")).await;
+    assert_eq!(listed.json()["data"][0]["url"], masked);
+    house.created("x", json!({})).await;
+    house.end("x").await;
+    house.run_until_idle().await;
+    let heard = house.webhooks.heard();
+    assert!(heard.len() == 2 && heard.iter().all(|request| request.url.as_str() == url));
+}
+
+/// Whom the operator's agent knows, the project's does: a change of its name forgets nobody.
+#[tokio::test]
+async fn c2_10_a_change_of_the_agent_forgets_nobody() {
+    let house = house().await;
+    updated(&house, json!({ "name": "B", "memoryEnabled": true })).await;
+    house.created("x", json!({})).await;
+    let session = house.session("x").await;
+    let agent = house.storage.agent_version(&session.org, &session.agent).await.expect("read");
+    let agent = agent.expect("versions stay");
+    assert_eq!((agent.id.as_str(), agent.remembers_as().as_str()), ("project:proj_1", PATHWAY));
+}
+
+/// > `session.started` | new session; subscriptions only
+#[tokio::test]
+async fn c5_the_agents_webhook_cannot_ask_for_the_start() {
+    let house = house().await;
+    let hook = json!({ "url": "https://own.example.com/", "events": ["session.started"] });
+    refuses(&house, json!({ "postSessionWebhook": hook }), "postSessionWebhook.events must").await;
 }

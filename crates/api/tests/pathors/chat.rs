@@ -31,8 +31,10 @@ pub fn tool(name: &str) -> Value {
 /// A call with these messages, and `more` beside them.
 pub fn body(messages: &[Value], more: Value) -> Value {
     let mut body = json!({ "model": "gpt-4o", "messages": messages });
-    let members = body.as_object_mut().expect("an object");
-    members.extend(more.as_object().expect("an object").clone());
+    let (Some(members), Value::Object(more)) = (body.as_object_mut(), more) else {
+        panic!("members are an object");
+    };
+    members.extend(more);
     body
 }
 
@@ -175,7 +177,7 @@ impl Listening {
     }
 
     /// Listens to the end.
-    pub async fn to_the_end(mut self) -> Told {
+    pub async fn rest(mut self) -> Told {
         while self.more().await {}
         Told::read(&self.heard)
     }

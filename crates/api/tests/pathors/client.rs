@@ -241,6 +241,12 @@ impl Fixture {
         steps.into_iter().map(|(step, attempts)| (step.kind, attempts.len())).collect()
     }
 
+    /// Makes every look at a session fail, as a broken database would.
+    pub fn breaks(&self) {
+        let renamed = "ALTER TABLE sessions RENAME COLUMN held TO gone";
+        self.database().execute_batch(renamed).expect("broken");
+    }
+
     /// Takes a turn with the engine itself, for tests that are not about turns.
     pub async fn says(&self, name: &str, message: &str) {
         let session = self.session(name).await;

@@ -50,6 +50,15 @@ async fn c2_0_completions_stand_at_every_path() {
         ("/v1/projects/proj_1/chat/completions", false),
         ("/api/v1/projects/proj_1/chat/completions", false),
     ] {
+        // A key of the current kind has no sunset: what is announced is the path's.
+        for stream in [false, true] {
+            let body = body(&[user("Hello")], json!({ "session_id": "s", "stream": stream }));
+            let answer = house.send(keyed(DK, http::Method::POST, path, body.to_string())).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            assert_eq!(answer.header("deprecation"), old.then_some("true"), "{path}");
+            let sunset = old.then_some("Sat, 11 Jul 2026 00:00:00 GMT");
+            assert_eq!(answer.header("sunset"), sunset, "{path}");
+        }
         for stream in [false, true] {
             let body = body(&[user("Hello")], json!({ "session_id": "s", "stream": stream }));
             let answer = house.send(keyed(SK, http::Method::POST, path, body.to_string())).await;
@@ -58,10 +67,10 @@ async fn c2_0_completions_stand_at_every_path() {
             // Told before the first byte, in streams as well. A key of the older kind has a sunset.
             assert_eq!(answer.header("deprecation"), Some("true"), "{path}");
             let sunset = answer.header("sunset").expect("a sunset");
-            assert_eq!(sunset, "Sun, 10 May 2026 00:00:00 GMT", "the earlier of both; old: {old}");
+            assert_eq!(sunset, "Sun, 10 May 2026 00:00:00 GMT", "the earlier of both: {path}");
         }
     }
-    assert_eq!(house.session("s").await.turns, 8);
+    assert_eq!(house.session("s").await.turns, 16);
 }
 
 /// "The server holds the history: append only the messages sent in this call"
@@ -118,17 +127,18 @@ async fn c2_8_what_openai_knows_beside_is_accepted() {
     assert_eq!((asked.temperature, asked.max_output_tokens), (None, None));
 }
 
-/// Our reading: `user` on a call that opens the session names the person, for memory
+/// Our extension: `user_identifier` on a call that opens the session names the person, for memory.
+/// "`model` … accepted and ignored, as are other OpenAI fields", `user` among them.
 #[tokio::test]
-async fn c2_8_the_user_of_the_first_call_is_the_person() {
+async fn c2_8_the_person_of_the_first_call_is_named_by_our_own_member() {
     let house = house().await;
-    house.asks_with("s", &[user("Hello")], json!({ "user": "Ann@Example.com" })).await;
-    house.asks_with("s", &[user("Hello")], json!({ "user": "bob" })).await;
-    let session = house.session("s").await;
-    assert_eq!(
-        session.person.map(|person| person.as_str().to_owned()),
-        Some("ann@example.com".into())
-    );
+    let named = json!({ "user_identifier": "Ann@Example.com", "user": "everybody" });
+    house.asks_with("s", &[user("Hello")], named).await;
+    house.asks_with("s", &[user("Hello")], json!({ "user_identifier": "bob" })).await;
+    let person = house.session("s").await.person;
+    assert_eq!(person.map(|person| person.as_str().to_owned()), Some("ann@example.com".into()));
+    house.asks_with("t", &[user("Hello")], json!({ "user": "everybody" })).await;
+    assert_eq!(house.session("t").await.person, None);
 }
 
 /// "initial variables, usable in the pathway"; what they bring along is text

@@ -50,9 +50,9 @@ async fn c6_names_are_any_text_of_up_to_255_characters() {
         assert_eq!(answer.header("x-session-id"), None);
     }
     let longer = "\u{e9}".repeat(256);
+    let header = house.send(call(&longer, &body(&[user("Hello")], json!({})))).await;
+    refused(&header, 400, "X-Session-ID must have 1 to 255 characters and not be blank");
     for bad in ["", "   ", &longer] {
-        let header = house.send(call(bad, &body(&[user("Hello")], json!({})))).await;
-        refused(&header, 400, "X-Session-ID must have 1 to 255 characters and not be blank");
         let in_body = body(&[user("Hello")], json!({ "session_id": bad }));
         refused(&house.send(headed(&[], &in_body)).await, 400, "session_id is required");
     }
@@ -116,17 +116,74 @@ async fn c2_8_of_many_first_completions_one_opens_the_session() {
     }
 }
 
-/// A session that only its first answer would have named ends with it, if there is none
+/// A session that a call opens comes about with its first turn: without it, nobody hears of one
 #[tokio::test]
-async fn c2_8_a_session_that_nobody_could_name_is_not_left_open() {
+async fn c2_8_a_refused_or_failed_first_call_leaves_no_session() {
     let house = house().await;
-    let nameless = body(&[user("fail")], json!({}));
-    let failed = house.send(headed(&[], &nameless)).await;
-    assert_eq!(failed.status, 500);
-    let name = failed.header("x-session-id").expect("a name").to_owned();
-    let reason = house.session(&name).await.ended().map(|ended| ended.reason);
-    assert_eq!(reason, Some(epilogue_core::EndReason::Failed));
-    let named = house.send(call("s", &nameless)).await;
-    assert_eq!(named.status, 500);
-    assert!(house.session("s").await.ended().is_none(), "its caller comes back by its name");
+    let nobody = |answer: crate::support::Answer, name: String, status: u16| {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        name
+    };
+    for stream in [false, true] {
+        for (messages, status) in [
+            (vec![user("fail")], 500),
+            (vec![json!({ "role": "tool", "tool_call_id": "z", "content": "r" })], 400),
+        ] {
+            let asked = body(&messages, json!({ "stream": stream }));
+            let nameless = house.send(headed(&[], &asked)).await;
+            let made = nameless.header("x-session-id").expect("a name").to_owned();
+            let made = nobody(nameless, made, status);
+            let named = nobody(house.send(call("s", &asked)).await, "s".into(), status);
+            for name in [made, named] {
+                assert!(house.session_in(PROJECT, &name).await.is_none());
+                assert_eq!(house.query(&name).await.status, 404);
+            }
+        }
+    }
+    house.run_until_idle().await;
+    assert_eq!(house.webhooks.heard().len(), 0, "nobody is told");
+    let history = house.send(get("/session-history")).await.json();
+    assert_eq!(history["pagination"]["total"], 0, "{history}");
+    // The name is free, and one that was created before stays whatever fails in it.
+    house.created("s", json!({})).await;
+    assert_eq!(house.send(call("s", &body(&[user("fail")], json!({})))).await.status, 500);
+    assert!(house.session("s").await.ended().is_none());
+}
+
+/// "an in-flight completion on that session is cut off": one that waits in line as well, and the session
+/// stays ended
+#[tokio::test]
+async fn c2_4_a_call_that_waits_behind_an_end_is_cut_with_it() {
+    let house = house().await;
+    house.created("s", json!({ "variables": { "name": "Ann" } })).await;
+    let mut running = Listening::to(&house, "s", "for ever").await;
+    running.until("One ").await;
+    let asked = |stream: bool| call("s", &body(&[user("Hello")], json!({ "stream": stream })));
+    let waiting = futures::future::join(house.send(asked(false)), house.send(asked(true)));
+    tokio::pin!(waiting);
+    // They are in line before the end comes.
+    for _ in 0..250 {
+        assert!(futures::poll!(&mut waiting).is_pending());
+        tokio::task::yield_now().await;
+        std::thread::sleep(std::time::Duration::from_micros(300));
+    }
+    assert_eq!(house.end("s").await.status, 200);
+    let (plain, streamed) = waiting.await;
+    let completion = plain.json();
+    assert_eq!((content(&completion), &completion["session_ended"]), (&json!(""), &json!(true)));
+    let told = Told::read(&streamed.body);
+    assert_eq!((told.done, &told.last()["session_ended"]), (true, &json!(true)));
+    assert!(running.rest().await.done);
+    assert_eq!(house.query("s").await.status, 404, "it stays ended");
+    assert_eq!(house.models.asked().len(), 1);
+}
+
+/// A header that is empty names nothing: many set it from a variable that is
+#[tokio::test]
+async fn c2_8_an_empty_header_counts_as_none() {
+    let house = house().await;
+    let in_body = body(&[user("Hello")], json!({ "session_id": "of-the-body" }));
+    names(&house.send(call("", &in_body)).await, "of-the-body");
+    let made = house.send(call(" ", &body(&[user("Hello")], json!({})))).await;
+    assert!(made.header("x-session-id").is_some_and(|name| name.len() > 10));
 }

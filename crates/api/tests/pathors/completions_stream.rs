@@ -73,11 +73,9 @@ async fn c2_4_an_end_in_mid_stream_cuts_it_in_order() {
     let mut stream = Listening::to(&house, "s", "for ever").await;
     assert_eq!(stream.headers["x-session-id"], "s");
     stream.until("One ").await;
-    let session = house.session("s").await;
-    let asked = EndRequest::asked(EndReason::UserEnd);
-    let receipt = house.engine.end(&ORG.into(), session.id, asked).await.expect("no fault");
-    let ended = receipt.and_then(|receipt| receipt.outcome.ended().cloned()).expect("it ended");
-    let told = stream.to_the_end().await;
+    assert_eq!(house.end("s").await.status, 200);
+    let ended = house.session("s").await.ended().cloned().expect("it ended");
+    let told = stream.rest().await;
     assert!(told.done);
     assert_eq!(told.text(), "One ");
     assert_eq!(told.last()["session_ended"], true);
@@ -97,9 +95,7 @@ async fn c2_4_an_end_before_the_first_word_is_an_orderly_end_too() {
     let streaming = house.send(request);
     let ending = async {
         house.asked(1).await;
-        let session = house.session("s").await;
-        let asked = EndRequest::asked(EndReason::UserEnd);
-        house.engine.end(&ORG.into(), session.id, asked).await.expect("no fault");
+        assert_eq!(house.end("s").await.status, 200);
     };
     let (answer, ()) = tokio::join!(streaming, ending);
     assert_eq!(answer.status, 200);
@@ -160,7 +156,7 @@ async fn c4_what_goes_wrong_before_the_first_chunk_has_a_status() {
     let failed = house.send(call("s", &body(&[user("fail")], stream.clone()))).await;
     refused(&failed, 500, "The agent could not answer. Please try again.");
     assert_eq!(failed.header("x-session-id"), Some("s"));
-    assert_eq!(house.session("s").await.messages, 0, "it left no trace");
+    assert!(house.session_in(PROJECT, "s").await.is_none(), "it left no trace");
     let wrong = house.send(call("s", &body(&[], stream))).await;
     refused(&wrong, 400, "messages must be a non-empty array");
 }
@@ -190,14 +186,31 @@ async fn c4_who_hangs_up_cuts_the_turn_and_keeps_what_was_sent() {
     assert!(house.session("s").await.usage.output_tokens > 0);
 }
 
-/// "a non-streamed one runs on"
+/// A whole answer whose caller hangs up: nothing is left of it, for who heard nothing asks again; under a
+/// name of the call's own it is carried through, for whoever repeats it
 #[tokio::test]
-async fn c4_a_whole_answer_is_carried_through_without_its_caller() {
+async fn c4_a_whole_answer_without_its_caller() {
     let house = house().await;
     house.created("s", json!({})).await;
     let mut asking = Box::pin(house.begin(call("s", &body(&[user("slowly")], json!({})))));
     assert!(futures::poll!(&mut asking).is_pending());
     while house.models.asked().is_empty() {
+        let _ = futures::poll!(&mut asking);
+        settle(&house).await;
+    }
+    drop(asking);
+    settle(&house).await;
+    assert!(house.lines("s").await.is_empty());
+    let session = house.session("s").await;
+    assert!(session.turn_in_flight().is_none() && session.usage.model_calls == 0);
+
+    let named = || {
+        let headers = [("x-session-id", "s"), ("idempotency-key", "k")];
+        headed(&headers, &body(&[user("slowly")], json!({})))
+    };
+    let mut asking = Box::pin(house.begin(named()));
+    assert!(futures::poll!(&mut asking).is_pending());
+    while house.models.asked().len() < 2 {
         let _ = futures::poll!(&mut asking);
         settle(&house).await;
     }
@@ -208,4 +221,6 @@ async fn c4_a_whole_answer_is_carried_through_without_its_caller() {
     }
     settle(&house).await;
     assert_eq!(house.lines("s").await, ["user: slowly", "assistant: One two three"]);
+    let again = house.send(named()).await;
+    assert_eq!((again.status.as_u16(), house.models.asked().len()), (200, 2));
 }

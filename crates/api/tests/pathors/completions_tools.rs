@@ -119,9 +119,9 @@ async fn c2_8_calls_that_nobody_answers_are_closed() {
     assert!(house.lines("s").await.last().is_some_and(|line| line.ends_with(nothing)));
 }
 
-/// "a tool named like the agent's own (the agent's own wins) or like the built-ins"
+/// A client's tool of the name of one of the agent's own is refused; of a built-in's, it comes first
 #[tokio::test]
-async fn c2_8_the_agents_own_tools_come_before_the_clients() {
+async fn c2_8_a_tool_of_a_name_that_is_taken() {
     let house = house_with(|setup| {
         let agents = &mut setup.organizations[0].agents;
         let agent = agents.iter_mut().find(|agent| agent.id.as_str() == PATHWAY).expect("there");
@@ -129,14 +129,16 @@ async fn c2_8_the_agents_own_tools_come_before_the_clients() {
         agent.tools = vec![serde_json::from_value(own).expect("a tool")];
     })
     .await;
-    let tools = json!({ "tools": [tool("web_search"), tool("end_call"), tool("theirs")] });
-    let completion = house.asks_with("s", &[user("look it up")], tools.clone()).await;
-    assert_eq!(content(&completion), "I found it.", "it was called, and could not be reached");
-    let mut offered: Vec<_> = house.models.asked()[0].tools.clone();
-    offered.retain(|tool| tool.description == "Looks.");
-    assert_eq!(offered.iter().map(|tool| &*tool.name).collect::<Vec<_>>(), ["theirs"]);
+    for stream in [false, true] {
+        let tools = json!({ "tools": [tool("theirs"), tool("web_search")], "stream": stream });
+        let answer = house.send(call("s", &body(&[user("look it up")], tools))).await;
+        refused(&answer, 400, "tools: the agent has a tool of its own called web_search");
+        assert!(house.session_in(PROJECT, "s").await.is_none(), "nothing is left of it");
+    }
+    let tools = json!({ "tools": [tool("end_call")] });
     let completion = house.asks_with("s", &[user("goodbye")], tools).await;
-    assert_eq!(completion["session_ended"], true, "the built-in one ends the session");
+    assert_eq!(completion["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(completion["session_ended"], json!(null), "it is the client's to run");
 }
 
 /// Our reading: a client that wants no call says so, and tools may come and go with each call

@@ -77,6 +77,21 @@ async fn c2_2_what_is_given_in_another_form_400() {
     ] {
         refused(&house.create("x", more).await, 400, message);
     }
+    for (body, message) in [
+        (r#"{"session_id":"x","session_id":"y"}"#, "The body names a member more than once"),
+        (
+            r#"{"session_id":"x","variables":{"a":1e400}}"#,
+            "The body has more levels, or larger numbers, than can be read",
+        ),
+        (
+            r#"{"session_id":"x","variables":{"a":12345678901234567890123}}"#,
+            "variables must have no whole number of more than 64 bits: write it as a string",
+        ),
+        (r#"{"session_id":"x","user_identifier":7}"#, "user_identifier must be a string"),
+    ] {
+        let answer = house.send(keyed(DK, Method::POST, &current("/sessions"), body)).await;
+        refused(&answer, 400, message);
+    }
     assert_eq!(house.session_in(PROJECT, "x").await, None, "nothing was opened");
     let fits = json!({ "variables": null, "provider": "x".repeat(64), "other": [1] });
     house.created("x", fits).await;
@@ -102,6 +117,76 @@ async fn c2_2_a_live_session_of_that_name_stays_and_variables_lie_over_its_own()
     let names: serde_json::Map<_, _> = (0..1_000).map(|n| (n.to_string(), json!(n))).collect();
     let answer = house.create("x", json!({ "variables": names })).await;
     refused(&answer, 400, "variables must have at most 1000 names and 262144 bytes of JSON in all");
+}
+
+/// What is given comes back as it was given.
+#[tokio::test]
+async fn c2_2_whole_numbers_are_kept_digit_by_digit() {
+    let house = house().await;
+    let body =
+        r#"{"session_id":"x","variables":{"a":18446744073709551615,"b":-9223372036854775808}}"#;
+    let answer = house.send(keyed(DK, Method::POST, &current("/sessions"), body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let shown = house.query("x").await.body;
+    assert!(shown.contains(r#"{"a":18446744073709551615,"b":-9223372036854775808}"#), "{shown}");
+}
+
+/// Our extension: whom the agent talks to, for its memory.
+#[tokio::test]
+async fn c2_2_a_create_may_name_the_person() {
+    let house = house().await;
+    house.created("x", json!({ "user_identifier": " Ann@Example.com " })).await;
+    let person = house.session("x").await.person.expect("named");
+    assert_eq!(person.as_str(), "ann@example.com");
+    house.created("y", json!({ "user_identifier": "" })).await;
+    assert_eq!(house.session("y").await.person, None);
+}
+
+/// Only what comes about counts: neither what is wrong nor a create of what is live.
+#[tokio::test]
+async fn c6_creates_are_limited_by_the_sessions_they_open() {
+    let house = house_with(|setup| setup.settings.opens_per_minute = 2).await;
+    let broken = async || house.send(post("/sessions", &json!({}))).await;
+    for _ in 0..3 {
+        refused(&broken().await, 400, "session_id is required");
+    }
+    house.created("a", json!({})).await;
+    for _ in 0..5 {
+        house.created("a", json!({})).await;
+    }
+    house.created("b", json!({})).await;
+    let past = house.create("c", json!({})).await;
+    refused(&past, 429, "Rate limit exceeded");
+    assert_eq!(past.header("retry-after"), Some("60"));
+    assert_eq!(past.header("x-ratelimit-limit"), Some("2"));
+    house.created("a", json!({})).await;
+    refused(&broken().await, 400, "session_id is required");
+    house.clock.advance(Span::from_secs(60));
+    house.created("c", json!({})).await;
+}
+
+/// What the organization's own limits or credits refuse has opened nothing either.
+#[tokio::test]
+async fn c6_an_open_that_is_refused_is_not_counted() {
+    let house = house_with(|setup| {
+        setup.settings.opens_per_minute = 2;
+        setup.organizations[0].organization.open_max = 1;
+    })
+    .await;
+    house.created("a", json!({})).await;
+    for _ in 0..3 {
+        refused(&house.create("b", json!({})).await, 429, "Too many sessions are open");
+    }
+    house.end("a").await;
+    house.created("b", json!({})).await;
+}
+
+/// 2.2: 500, whose shape is "`{"error":"Internal server error"}`" (8)
+#[tokio::test]
+async fn c2_2_a_fault_of_ours_500() {
+    let house = house().await;
+    house.breaks();
+    refused(&house.create("x", json!({})).await, 500, "Internal server error");
 }
 
 #[tokio::test]

@@ -76,7 +76,13 @@ async fn c5_an_evaluation_is_a_number_within_its_bounds() {
 async fn c5_an_evaluation_that_is_off_asks_nothing() {
     let house = knowing(&json!({ "result": "good" })).await;
     let config = json!({ "enabled": true, "prompt": "?", "enumOptions": ["good"] });
-    for off in [json!(null), json!({ "enabled": false, "prompt": "?" })] {
+    for off in [
+        json!(null),
+        json!({ "enabled": false, "prompt": "?" }),
+        json!({}),
+        json!({ "foo": 1 }),
+        json!({ "enabled": null, "prompt": "?" }),
+    ] {
         update(&house, json!({ "postEvaluationConfig": config })).await;
         update(&house, json!({ "postEvaluationConfig": off })).await;
         assert_eq!(found(&house, "x").await, json!({}));

@@ -22,6 +22,7 @@ mod gone;
 mod history;
 mod payloads;
 mod queries;
+mod readings;
 mod searches;
 mod stats;
 mod sunsets;

@@ -79,6 +79,31 @@ async fn c2_3_unknown_ended_and_overdue_sessions_404() {
     refused(&house.send(keyed(DK, Method::GET, &there, "")).await, 404, "Session not found");
 }
 
+/// 2.3: 400 is for a missing project or session: a path without one is another operation's, or nobody's.
+#[tokio::test]
+async fn c2_3_a_path_without_a_project_or_a_session_is_no_query() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    for (path, status) in [
+        ("/v1/projects/proj_1/sessions/", 404),
+        ("/project/proj_1/session/", 404),
+        ("/project//session/x", 401),
+        ("/v1/projects//sessions/x", 401),
+    ] {
+        let answer = house.send(keyed(DK, Method::GET, path, "")).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert!(!answer.body.contains("messages"));
+    }
+}
+
+#[tokio::test]
+async fn c2_3_a_fault_of_ours_500() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    house.breaks();
+    refused(&house.query("x").await, 500, "Internal server error");
+}
+
 #[tokio::test]
 async fn c2_0_the_words_of_paths_are_names_too() {
     let house = unlimited().await;
@@ -93,6 +118,29 @@ async fn c2_0_the_words_of_paths_are_names_too() {
         }
         assert_eq!(house.end(name).await.status, 200);
         assert!(house.session(name).await.ended().is_some());
+    }
+}
+
+#[tokio::test]
+async fn the_native_api_shows_the_project_and_filters_by_it() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    house.clock.advance(Span::from_secs(1));
+    let there = format!("/v1/projects/{OTHER_PROJECT}/sessions");
+    let body = json!({ "session_id": "y" }).to_string();
+    assert_eq!(house.send(keyed(DK, Method::POST, &there, body)).await.status, 200);
+    for (query, expected) in [
+        ("project=proj_1", json!([["x", "proj_1"]])),
+        ("project=proj_2", json!([["y", "proj_2"]])),
+        ("project=proj_foreign", json!([])),
+        ("dialect=pathors", json!([["y", "proj_2"], ["x", "proj_1"]])),
+    ] {
+        let path = format!("/epilogue/v1/sessions?{query}");
+        let list = house.send(keyed(SECRET, Method::GET, &path, "")).await.json();
+        let items = list["items"].as_array().expect("items").iter();
+        let shown: serde_json::Value =
+            items.map(|item| json!([item["name"], item["project"]])).collect();
+        assert_eq!(shown, expected, "{query}");
     }
 }
 

@@ -155,6 +155,15 @@ async fn c2_6_only_what_is_live_and_of_the_project_is_found() {
 }
 
 #[tokio::test]
+async fn c2_6_a_fault_of_ours_500() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    house.breaks();
+    let answer = search(&house, json!({ "search_string": "x" })).await;
+    refused(&answer, 500, "Internal server error");
+}
+
+#[tokio::test]
 async fn c2_6_every_match_counts_however_many_there_are() {
     let house = unlimited().await;
     for n in 0..150 {

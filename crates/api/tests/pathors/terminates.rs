@@ -61,6 +61,28 @@ async fn c2_5_what_does_not_exist_cannot_be_terminated_404() {
     }
 }
 
+/// "forced end of a live session found by id, or of the live call with that phone number": the id finds it.
+#[tokio::test]
+async fn c2_5_with_both_selectors_the_session_is_found_by_its_id() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    let both = |name: &str| json!({ "session_id": name, "phone_number": "+15550100" });
+    refused(&terminate(&house, both("y")).await, 404, "Session not found");
+    assert!(house.session("x").await.ended().is_none());
+    let answer = terminate(&house, both("x")).await;
+    assert_eq!(answer.told(), (200, r#"{"success":true,"sessionType":"text"}"#));
+    assert!(house.session("x").await.ended().is_some());
+}
+
+#[tokio::test]
+async fn c2_5_a_fault_of_ours_500() {
+    let house = house().await;
+    house.created("x", json!({})).await;
+    house.breaks();
+    let answer = terminate(&house, json!({ "session_id": "x" })).await;
+    refused(&answer, 500, "Internal server error");
+}
+
 #[tokio::test]
 async fn c2_5_without_a_selector_or_with_one_of_another_form_400() {
     let house = house().await;

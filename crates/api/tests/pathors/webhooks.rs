@@ -228,3 +228,34 @@ async fn c2_11_each_receiver_has_its_own_delivery_that_can_be_sent_again() {
     assert_eq!((heard.len(), &heard[0].body), (2, &heard[1].body));
     assert_eq!(heard[0].id, heard[1].id);
 }
+
+/// One receiver that is down silences no other: what is final is told to those who are there.
+#[tokio::test]
+async fn c5_what_is_final_waits_for_no_other_receiver() {
+    let house = house().await;
+    house
+        .send(post("/webhooks", &subscription(URL, &["session.ended", "session.finalized"])))
+        .await;
+    let down = "https://down.example.com/";
+    let made = house
+        .send(post("/webhooks", &subscription(down, &["session.started", "session.finalized"])))
+        .await;
+    house.webhooks.refuse(1);
+    house.created("x", json!({})).await;
+    house.run_until_idle().await;
+    house.end("x").await;
+    house.run_until_idle().await;
+    let told = |house: &crate::support::Fixture, host: &str| {
+        let heard = house.webhooks.heard();
+        let its = heard.iter().filter(|request| request.url.host_str() == Some(host));
+        its.filter(|request| request.body.contains("session.finalized")).count()
+    };
+    assert_eq!((told(&house, "n8n.example.com"), told(&house, "down.example.com")), (1, 0));
+    // The operator's remedy works at once.
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(house.send(delete(&id)).await.status, 200);
+    house.run_until_idle().await;
+    let state = format!("{:?}", house.session("x").await.state);
+    assert!(state.starts_with("Final"), "{state}");
+    assert_eq!(told(&house, "down.example.com"), 0);
+}

@@ -198,7 +198,7 @@ impl Engine {
     /// What is remembered of the person. Late or failing memory never fails an open.
     async fn recall(&self, request: &OpenSession, agent: &Agent) -> Option<String> {
         let person = request.person.as_ref().filter(|_| agent.memory)?;
-        let scope = person.memory_scope(&agent.id);
+        let scope = person.memory_scope(agent.remembers_as());
         let recall = self.inner.parts.memory.recall(&request.org, &scope);
         match within(&**self.clock(), self.limits().recall, recall).await {
             Some(Ok(recalled)) => recalled,

@@ -85,9 +85,6 @@ pub struct TurnExtras {
     pub deferred: Vec<ToolDefinition>,
     /// The caller hears of the reply only when it is whole: to it, a turn that fails has said nothing.
     pub told_whole: bool,
-    /// Only this turn's answer names the session to its caller: if it leaves no trace, nobody can come
-    /// back, and the session ends.
-    pub names_session: bool,
     /// What was said before, in the client's keeping: it goes to the model in place of the session's
     /// transcript, and is written down with the first turn.
     pub history: Option<Vec<NewMessage>>,
@@ -240,6 +237,9 @@ pub enum TurnError {
     /// What was said does not go on from where the conversation stands.
     #[error(transparent)]
     Misfit(Misfit),
+    /// A tool that the caller runs has the name of one of the agent's own.
+    #[error("the agent has a tool of its own called {0}")]
+    ToolTaken(String),
     /// Our fault.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -341,11 +341,13 @@ impl Engine {
         };
         let agent = match self.agent_of(&session.org, &session.agent).await {
             Ok(agent) => agent,
-            Err(error) => {
-                let alone = request.extras.names_session;
-                return Err(self.give_up(&session, (number, alone), error.into()).await);
-            }
+            Err(error) => return Err(self.give_up(&session, number, error.into()).await),
         };
+        let own = |tool: &&ToolDefinition| agent.tools.iter().any(|own| own.name == tool.name);
+        if let Some(tool) = request.extras.deferred.iter().find(own) {
+            let taken = TurnError::ToolTaken(tool.name.clone());
+            return Err(self.give_up(&session, number, taken).await);
+        }
         let (events, stream) = mpsc::channel(EVENTS_MAX);
         let (recorded, record) = oneshot::channel();
         let agent_name = agent.name.clone();
@@ -369,12 +371,7 @@ impl Engine {
     }
 
     /// Frees the place of a turn that has begun and cannot go on.
-    async fn give_up(
-        &self,
-        session: &Session,
-        (number, names_session): (u32, bool),
-        error: TurnError,
-    ) -> TurnError {
+    async fn give_up(&self, session: &Session, number: u32, error: TurnError) -> TurnError {
         let finish = FinishTurnRequest {
             org: session.org.clone(),
             session: session.id,
@@ -385,7 +382,7 @@ impl Engine {
             variables: Map::new(),
             activity: Vec::new(),
             key: None,
-            then_end: ends_if_untold(session, names_session),
+            then_end: ends_if_untold(session),
             by: None,
         };
         match self.store().finish_turn(finish, self.now()).await {
@@ -402,9 +399,8 @@ impl Engine {
     }
 }
 
-/// What a turn that leaves no trace makes of its session: without its first turn, a conversation in the
-/// client's keeping has not come about, and to one that only this turn would have named, nobody will
-/// come back.
-pub(super) fn ends_if_untold(session: &Session, names_session: bool) -> Option<EndReason> {
-    (names_session || !session.came_about()).then_some(EndReason::Failed)
+/// What a turn that leaves no trace makes of its session: without its first turn, one in the client's
+/// keeping, or one that was opened for that turn, has not come about, and nobody will come back to it.
+pub(super) fn ends_if_untold(session: &Session) -> Option<EndReason> {
+    (!session.came_about()).then_some(EndReason::Failed)
 }

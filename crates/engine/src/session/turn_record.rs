@@ -33,12 +33,16 @@ impl TurnRun {
             self.said = 0;
             self.usage = Usage::default();
             self.saved.clear();
+            if self.session.profile.turns.writes == Writes::WithReply {
+                self.activity.clear();
+            }
         }
         let then_end = match broken {
             None => self.reason_to_end().await,
+            Some(_) if kept => None,
             // Whoever ends the session says why.
-            Some(Broken::Cut(Cut::Ended)) => ends_if_untold(&self.session, false),
-            Some(_) => ends_if_untold(&self.session, self.extras.names_session && !kept),
+            Some(Broken::Cut(Cut::Ended)) if self.session.profile.turns.begins_with_turn => None,
+            Some(_) => ends_if_untold(&self.session),
         };
         if then_end.is_some() {
             // Nobody will answer them any more.

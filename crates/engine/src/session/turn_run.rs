@@ -6,7 +6,7 @@ use epilogue_core::{
     Agent, Message, Role, Session, Usage,
     event::Activity,
     message::{CONTEXT_ITEMS_MAX, NewMessage, Said, ToolCall, context_window, usage_of},
-    open_calls::without_result,
+    open_calls::{with_ids, without_result},
     profile::Writes,
     variables,
 };
@@ -259,6 +259,9 @@ impl TurnRun {
         if reply.calls.iter().any(|call| self.is_finish(&call.name)) {
             // Nobody will come back with the results of these.
             reply.calls.retain(|call| !self.is_deferred(&call.name));
+        }
+        if self.session.profile.turns.defers_calls {
+            with_ids(&mut reply.calls, self.number, self.added.len());
         }
         if reply.broken.is_some() {
             // Its calls were never run: an answer that broke off keeps only what was received.

@@ -7,7 +7,7 @@ use epilogue_core::{
     message::{NewMessage, ToolCall},
     profile::FinishTool,
     variable_spec,
-    variables::{Nulls, merged},
+    variables::{Nulls, SAVE_VARIABLES, merged},
 };
 use serde_json::{Map, Value};
 
@@ -17,9 +17,6 @@ use crate::{
     tool::{ARGUMENTS_BYTES_MAX, BAD_ARGUMENTS, LONG_ARGUMENTS, Toolbox},
     wording::ToolInvocation,
 };
-
-/// The built-in tool by which an agent saves variables, offered to those that name some.
-const SAVE_VARIABLES: &str = "save_variables";
 
 /// What the model hears when everything was saved.
 const SAVED: &str = "Saved.";
@@ -73,16 +70,14 @@ impl TurnRun {
     fn has_tool(&self, name: &str) -> bool {
         self.agent.tools.iter().any(|tool| tool.name == name)
             || self.extras.tools.iter().any(|tool| tool.definition.name == name)
+            || self.is_deferred(name)
     }
 
-    /// Whether a call is for the turn's caller to run, after the turn. The agent's own tool comes before
-    /// a caller's of the same name, and so does what is built in.
+    /// Whether a call is for the turn's caller to run, after the turn. A caller's tool comes before what
+    /// is built in under its name.
     pub(super) fn is_deferred(&self, name: &str) -> bool {
         self.session.profile.turns.defers_calls
             && self.extras.deferred.iter().any(|tool| tool.name == name)
-            && !self.has_tool(name)
-            && !self.is_finish(name)
-            && !self.saves(name)
     }
 
     /// Whether a call saves variables.

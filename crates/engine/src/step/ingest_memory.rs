@@ -11,7 +11,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
     let count = messages.len();
     let conversation = Conversation {
         org: cx.session.org.clone(),
-        scope: person.memory_scope(&cx.agent.id),
+        scope: person.memory_scope(cx.agent.remembers_as()),
         session: cx.session.id,
         at: cx.ended()?.at,
         messages,

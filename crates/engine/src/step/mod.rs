@@ -6,7 +6,7 @@ mod ingest_memory;
 pub(crate) mod notify;
 mod record_result;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::atomic::AtomicBool};
 
 use epilogue_core::{
     Agent, Message, Session, Span, Step, StepKind, event::Activity, retry::RetryPolicy,
@@ -24,6 +24,8 @@ pub(crate) struct StepContext<'a> {
     pub agent: Agent,
     /// How it ended; only what is told of its start is told before.
     pub ended: Option<Ended>,
+    /// Set before anything is done that is done once at most.
+    pub once: &'a AtomicBool,
 }
 
 /// An attempt that succeeded.
@@ -83,9 +85,13 @@ impl StepError {
     }
 }
 
-/// Runs one attempt.
-pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDone, StepError> {
-    let cx = prepare(engine, &claimed.step).await?;
+/// Runs one attempt. `once` is set when it does what is done once at most.
+pub(crate) async fn run(
+    engine: &Engine,
+    claimed: &ClaimedStep,
+    once: &AtomicBool,
+) -> Result<StepDone, StepError> {
+    let cx = prepare(engine, &claimed.step, once).await?;
     match claimed.step.kind {
         StepKind::ReleaseMedia => {
             let released = engine.clear_stage(cx.session.id).await;
@@ -104,7 +110,11 @@ pub(crate) async fn run(engine: &Engine, claimed: &ClaimedStep) -> Result<StepDo
     }
 }
 
-async fn prepare<'a>(engine: &'a Engine, step: &'a Step) -> Result<StepContext<'a>, StepError> {
+async fn prepare<'a>(
+    engine: &'a Engine,
+    step: &'a Step,
+    once: &'a AtomicBool,
+) -> Result<StepContext<'a>, StepError> {
     let session = engine
         .find(&step.org, &SessionName::Id(step.session))
         .await
@@ -118,7 +128,7 @@ async fn prepare<'a>(engine: &'a Engine, step: &'a Step) -> Result<StepContext<'
     if ended.is_none() && step.kind != StepKind::NotifyStarted {
         return Err(StepError::fatal("the session has not ended"));
     }
-    Ok(StepContext { engine, step, session, agent, ended })
+    Ok(StepContext { engine, step, session, agent, ended, once })
 }
 
 impl StepContext<'_> {

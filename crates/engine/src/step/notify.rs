@@ -1,6 +1,8 @@
 //! Tells the agent's owner, or a subscriber. At least once: every attempt carries the same event id and
 //! body. What an API tells at most once is only told again when nothing of it can have arrived.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use epilogue_core::{
     EventId, Span, Timestamp,
     agent::{BodyTemplate, WebhookSpec},
@@ -31,7 +33,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         Ok(webhook) => webhook,
         Err(nobody) => return Ok(StepDone::Skipped(nobody.into())),
     };
-    let Some(payload) = worded(cx, &webhook).await? else {
+    let Some(payload) = worded(cx).await? else {
         return Ok(StepDone::Skipped("this API has no such event".into()));
     };
     let manners = payload.manners.clone();
@@ -70,27 +72,19 @@ async fn receiver(cx: &StepContext<'_>) -> Result<Result<WebhookSpec, &'static s
     Ok(told.ok_or("the subscription is gone"))
 }
 
-/// Whether an earlier attempt may have told the event, though it did not come back to say so. Once
-/// that has been looked at, and the step resumed all the same, it does not count any more.
+/// Whether an earlier attempt may have told the event, though it did not come back to say so. Every
+/// other failure leaves it certain: one that is tried again had not sent anything, or nothing of it had
+/// arrived; and once somebody has looked at a parked one and resumed it, it does not count any more.
 async fn may_be_told(cx: &StepContext<'_>) -> Result<bool, StepError> {
     if cx.step.attempt <= 1 {
         return Ok(false);
     }
-    let (store, org, id) = (cx.engine.store(), &cx.session.org, cx.step.id());
-    let unread = |error| StepError::because("the log could not be read", &error);
-    let steps = store.steps_of(org, id.session).await.map_err(unread)?;
+    let id = cx.step.id();
+    let steps = cx.engine.store().steps_of(&cx.session.org, id.session).await;
+    let steps = steps.map_err(|error| StepError::because("the log could not be read", &error))?;
     let own = steps.iter().find(|(step, _)| step.id() == id);
-    let Some(last) = own.and_then(|(_, attempts)| attempts.last()) else { return Ok(false) };
-    match last.outcome {
-        AttemptOutcome::Done | AttemptOutcome::Skipped | AttemptOutcome::Fatal => Ok(false),
-        AttemptOutcome::Interrupted => Ok(true),
-        // It failed so that it could be tried again: with a delivery on record, nothing had arrived.
-        AttemptOutcome::Failed => {
-            let known = store.delivery(org, &id.event_id()).await.map_err(unread)?;
-            let latest = known.and_then(|(_, attempts)| attempts.last().map(|latest| latest.at));
-            Ok(latest.is_none_or(|at| at < last.started_at))
-        }
-    }
+    let last = own.and_then(|(_, attempts)| attempts.last());
+    Ok(last.is_some_and(|last| last.outcome == AttemptOutcome::Interrupted))
 }
 
 /// Sends the event once. What the receiver said, and the record of it.
@@ -110,6 +104,7 @@ async fn deliver(
     let payload = Payload { body, ..payload };
     let request = request(cx, webhook, &payload)?;
     let limit = Span::from_millis(request.timeout.as_millis() + ATTEMPT_SLACK_MS);
+    cx.once.store(once, Relaxed);
     let sending = cx.engine.inner.parts.webhooks.send(&request);
     let Some(reply) = within(&**cx.engine.clock(), limit, sending).await else {
         let late = StepError::again(format!("it took longer than {} ms", limit.as_millis()));
@@ -124,7 +119,7 @@ async fn deliver(
 }
 
 /// The event in the words of its API. `None`: it has no such event.
-async fn worded(cx: &StepContext<'_>, webhook: &WebhookSpec) -> Result<Option<Payload>, StepError> {
+async fn worded(cx: &StepContext<'_>) -> Result<Option<Payload>, StepError> {
     let id = cx.step.id().event_id();
     let analyses = cx.analyses().await?;
     let wording = &cx.engine.inner.parts.wording;
@@ -140,21 +135,17 @@ async fn worded(cx: &StepContext<'_>, webhook: &WebhookSpec) -> Result<Option<Pa
         agent: &cx.agent,
         ended: cx.ended.as_ref(),
         analyses: &analyses,
-        extracted: &extracted(cx, webhook, &analyses),
+        extracted: &extracted(cx, &analyses),
         transcript: &transcript,
     }))
 }
 
-/// What came out of the conversation, as far as the receiver is to have it.
-fn extracted(
-    cx: &StepContext<'_>,
-    webhook: &WebhookSpec,
-    analyses: &[AnalysisResult],
-) -> Map<String, Value> {
+/// What came out of the conversation, as far as receivers are to have it.
+fn extracted(cx: &StepContext<'_>, analyses: &[AnalysisResult]) -> Map<String, Value> {
     let form = analyses.iter().find(|filled| filled.form == analysis::EXTRACTION);
     let filled_in = form.map_or(&Value::Null, |form| &form.values);
     let mut found = analysis::extracted(&cx.agent.variables, &cx.session.context.bag, filled_in);
-    if let Some(keys) = &webhook.variable_keys {
+    if let Some(keys) = &cx.agent.variable_keys {
         found.retain(|name, _| keys.contains(name));
     }
     found

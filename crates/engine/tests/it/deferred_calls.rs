@@ -122,25 +122,40 @@ async fn a_goodbye_leaves_no_call_open() {
 }
 
 #[tokio::test]
-async fn the_agents_own_tools_come_before_a_callers_of_the_same_name() {
+async fn a_callers_tool_comes_before_what_is_built_in_and_not_before_the_agents_own() {
     let app = TestEngine::with(|setup| {
         runs_tools(setup);
         setup.agent["tools"] = json!([{ "name": "own", "url": "http://127.0.0.1:9/own" }]);
         setup.agent["variables"] = json!([{ "key": "name" }]);
     })
     .await;
-    let names = ["own", "end_call", "save_variables", "theirs"];
-    app.model().answers([vec![call("a", "own"), end()], vec![text("Done."), end()]]);
     let id = app.open().await;
+    let taken = ask(&app, id, vec![user("Go")], &["theirs", "own"]).await;
+    let Err(WholeTurnError::NotBegun(TurnError::ToolTaken(name))) = taken else {
+        panic!("{taken:?}")
+    };
+    assert_eq!((name.as_str(), app.session(id).await.messages), ("own", 0));
+    app.model().answers([vec![call("a", "end_call"), call("b", "save_variables"), end()]]);
+    let names = ["end_call", "save_variables"];
     let record = ask(&app, id, vec![user("Go")], &names).await.expect("completed");
-    assert_eq!(open(&record), Vec::<&str>::new(), "the agent's own tool was called");
+    assert_eq!(open(&record), ["a", "b"], "they are the caller's to run");
+    assert!(record.session.ended().is_none());
     let offered = &app.model().asked()[0].tools;
     let mut offered: Vec<_> = offered.iter().map(|tool| &*tool.name).collect();
     offered.sort_unstable();
-    assert_eq!(offered, ["end_call", "own", "save_variables", "theirs"], "each once");
-    let theirs =
-        app.model().asked()[0].tools.iter().filter(|t| t.description == "The caller's.").count();
-    assert_eq!(theirs, 1);
+    assert_eq!(offered, ["end_call", "own", "save_variables"], "each once");
+}
+
+#[tokio::test]
+async fn calls_of_one_id_get_ids_of_their_own() {
+    let app = engine().await;
+    app.model().answers([vec![call("a", "look"), call("a", "look"), call("", "look"), end()]]);
+    let id = app.open().await;
+    let record = ask(&app, id, vec![user("Look")], &["look"]).await.expect("completed");
+    let ids: Vec<_> = open(&record).into_iter().map(str::to_owned).collect();
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{ids:?}");
+    let results = ids.iter().map(|id| result(id, "seen")).collect();
+    ask(&app, id, results, &["look"]).await.expect("all can be answered");
 }
 
 #[tokio::test]

@@ -125,26 +125,37 @@ async fn an_end_keeps_what_was_said_until_then_whoever_heard_it() {
 }
 
 #[tokio::test]
-async fn a_session_that_only_its_first_answer_would_have_named_ends_without_it() {
-    let app = engine().await;
+async fn a_session_that_was_opened_for_a_turn_has_never_been_without_it() {
+    let app = TestEngine::with(|setup| {
+        runs_tools(setup);
+        setup.profile.turns.begins_with_turn = true;
+        setup.profile.notify_finalized = true;
+    })
+    .await;
     app.model().by_rule(|_| Err(ModelError::Incomplete));
-    for names_session in [false, true] {
-        let id = app.open().await;
-        let extras = TurnExtras { names_session, ..TurnExtras::default() };
-        let asked = TurnRequest { extras, ..asking(id, vec![user("Hello")], &[]) };
-        soon(app.engine.whole_turn(asked)).await.expect_err("it fails");
-        let reason = app.session(id).await.ended().map(|ended| ended.reason);
-        assert_eq!(reason, names_session.then_some(EndReason::Failed));
-    }
+    let id = app.open().await;
+    ask(&app, id, vec![user("Hello")], &[]).await.expect_err("it fails");
+    let session = app.session(id).await;
+    assert_eq!(session.ended().map(|ended| ended.reason), Some(EndReason::Failed));
+    assert!(!session.came_about() && app.steps(id).await.is_empty(), "nobody is told");
+    app.model().answers([vec![text("Yes."), end()]]);
+    let id = app.open().await;
+    ask(&app, id, vec![user("Hello")], &[]).await.expect("completed");
+    app.end(id).await;
+    assert!(app.session(id).await.came_about());
+    assert_eq!(app.steps(id).await.len(), 2, "the end and that all is done are told");
 }
 
 #[tokio::test]
 async fn a_session_that_ends_before_its_first_answer_says_who_ended_it() {
-    let app = engine().await;
+    let app = TestEngine::with(|setup| {
+        runs_tools(setup);
+        setup.profile.turns.begins_with_turn = true;
+    })
+    .await;
     let id = app.open().await;
     let mut hand = app.model().by_hand();
-    let extras = TurnExtras { names_session: true, ..TurnExtras::default() };
-    let asked = TurnRequest { extras, ..asking(id, vec![user("Hello")], &[]) };
+    let asked = asking(id, vec![user("Hello")], &[]);
     let mut stream = app.engine.turn(asked).await.expect("begins");
     let waiting = hand.next().await;
     app.end_for(id, EndReason::Operator).await;
@@ -152,6 +163,24 @@ async fn a_session_that_ends_before_its_first_answer_says_who_ended_it() {
     assert_eq!(rest(&mut stream).await, [TurnEvent::Failed(TurnFailure::SessionEnded)]);
     let reason = app.session(id).await.ended().map(|ended| ended.reason);
     assert_eq!(reason, Some(EndReason::Operator));
+}
+
+#[tokio::test]
+async fn a_turn_without_a_trace_leaves_none_in_the_activity_log_either() {
+    let app = TestEngine::with(|setup| {
+        runs_tools(setup);
+        setup.agent["tools"] = serde_json::json!([{ "name": "own", "url": "http://127.0.0.1:9/" }]);
+    })
+    .await;
+    let id = app.open().await;
+    for (then, entries) in [(vec![Err(ModelError::Incomplete)], 0), (vec![text("Well."), end()], 1)]
+    {
+        app.model().answers([vec![call("a", "own"), end()], then]);
+        let _ = ask(&app, id, vec![user("Go")], &[]).await;
+        let page = epilogue_engine::records::PageRequest::first(100);
+        let log = app.engine.activity(&crate::support::org(), Some(id), &page).await.expect("read");
+        assert_eq!(log.items.len(), entries);
+    }
 }
 
 #[tokio::test]

@@ -136,7 +136,8 @@ def errors():
             400,
             lambda: talk.create(model="any", messages=[], stream=stream),
         )
-        assert "messages must be a non-empty array" in str(error)
+        # This API says what is wrong as a plain text.
+        assert error.body == "messages must be a non-empty array", error.body
         raises(
             openai.InternalServerError,
             500,

@@ -4,7 +4,7 @@ use epilogue_core::{
     EndCause, EndOutcome, EndReason, EndRequest, Ended, MicroCredits, Session, SessionState, Span,
     StepState,
     event::Activity,
-    finalization::{self, Need},
+    finalization::{self, Need, Standing},
     ledger::{Account, TransactionKind},
     profile::{Keeps, NotifyEnded},
     reason::{Deadline, DeadlineKind},
@@ -138,12 +138,13 @@ async fn owes_its_plan<S: Storage>(
             Need::NotOwed(_) => None,
         })
         .collect();
-    let waiting: Vec<_> = owed.iter().map(|(kind, _)| (*kind, StepState::Waiting)).collect();
+    let waiting = |kind| Standing { kind, target: None, state: StepState::Waiting, failed: false };
+    let waiting: Vec<_> = owed.iter().map(|(kind, _)| waiting(*kind)).collect();
     let steps = world.store.steps_of(&world.org, session.id).await?;
     assert_eq!(steps.len(), owed.len(), "{steps:?}");
     assert!(steps.len() >= if speaks { 4 } else { 2 }, "{steps:?}");
     for ((step, attempts), (kind, lane)) in steps.into_iter().zip(owed) {
-        let ready = finalization::is_ready(kind, &session.profile, &waiting);
+        let ready = finalization::is_ready((kind, None), &session.profile, &waiting);
         let state = if ready { StepState::Owed { due_at: at(60) } } else { StepState::Waiting };
         assert_eq!((step.kind, step.lane, step.state), (kind, lane, state));
         assert_eq!((step.attempt, step.failures, step.owed_at), (0, 0, at(60)));

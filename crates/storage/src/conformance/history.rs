@@ -8,7 +8,7 @@ use super::{
     prelude::*,
 };
 use crate::{
-    AnalysisResult, HistoryEntry, OffsetPage, OpenOutcome, OpenedWithin, ProjectStats, Result,
+    AnalysisResult, HistoryEntry, HistoryPage, OpenOutcome, OpenedWithin, ProjectStats, Result,
     Storage,
 };
 
@@ -28,9 +28,9 @@ async fn opened<S: Storage>(world: &World<S>, n: u32, at_: (&str, &str)) -> Resu
 async fn page<S: Storage>(
     world: &World<S>,
     search: Option<&str>,
-    (skip, limit): (u32, u32),
+    (skip, limit): (u64, u32),
 ) -> Result<(Vec<i64>, u32)> {
-    let page = OffsetPage { skip, limit, descending: true };
+    let page = HistoryPage { skip, limit };
     let project = ProjectId::from("p");
     let found = world.store.project_history(&world.org, &project, search, page).await?;
     let second = |entry: &HistoryEntry| entry.session.opened_at.since(at(0)).as_millis() / 1_000;
@@ -80,7 +80,7 @@ pub async fn the_history_shows_what_the_analysis_made_of_a_session(
     let id = StepId::own(session.id, StepKind::Analyze);
     let products = vec![crate::Product::Analysis(made.clone())];
     world.work(id, crate::StepReport::Done, products, at(4)).await?;
-    let first = OffsetPage { skip: 0, limit: 1, descending: true };
+    let first = HistoryPage { skip: 0, limit: 1 };
     let found = world.store.project_history(&world.org, &"p".into(), None, first).await?;
     let session = world.stored(session.id).await?;
     assert_eq!(found.items, [HistoryEntry { session, analyses: vec![made] }]);

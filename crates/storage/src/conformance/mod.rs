@@ -37,6 +37,7 @@ pub mod memory;
 mod model;
 pub mod open_calls;
 pub mod persistence;
+pub mod project_agents;
 pub mod projects;
 pub mod race;
 pub mod races;
@@ -58,8 +59,9 @@ mod prelude {
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
         DeliveryStore as _, DirectoryStore as _, HistoryStore as _, InboxStore as _,
-        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ResultStore as _,
-        SessionStore as _, StageStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _,
+        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ProjectAgentStore as _,
+        ResultStore as _, SessionStore as _, StageStore as _, StepStore as _,
+        SubscriptionStore as _, TurnStore as _,
     };
 }
 

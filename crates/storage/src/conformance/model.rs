@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use epilogue_core::{
     Agent, EndCause, EndOutcome, EndRequest, MicroCredits, NodeId, Session, SessionState, Step,
     StepId, StepState, Timestamp,
-    finalization::{self, Surroundings, is_ready},
+    finalization::{self, Standing, Surroundings, is_ready},
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
 };
 
@@ -142,10 +142,10 @@ impl Model {
             step.failures += 1;
         }
         let session = self.sessions.get_mut(&n).expect("it is known");
-        let others: Vec<_> = steps.iter().map(|s| (s.kind, s.state.clone())).collect();
+        let others: Vec<_> = steps.iter().map(Standing::from).collect();
         let mut released = Vec::new();
         for step in steps.iter_mut().filter(|step| step.state == StepState::Waiting) {
-            if is_ready(step.kind, &session.profile, &others) {
+            if is_ready((step.kind, step.target), &session.profile, &others) {
                 step.state = StepState::Owed { due_at: now };
                 released.push(step.kind);
             }

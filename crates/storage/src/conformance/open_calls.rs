@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, OpenOutcome, Result,
-    Storage,
+    SessionName, Storage,
 };
 
 fn told(role: Role, n: u64) -> Said {
@@ -253,8 +253,9 @@ pub async fn what_the_agent_saved_comes_with_its_turn(backend: &impl Backend) ->
     let bag = save(json!({ "n": 2, "x": null }), 2).await?;
     assert_eq!(Value::Object(bag.clone()), json!({ "name": "Ann", "n": 2, "x": null }));
     // What was said counts, even if the bag cannot take what was saved.
-    let long = json!({ "long": "x".repeat(BAG_BYTES_MAX) });
-    assert_eq!(save(long, 3).await?, bag);
+    let long = json!({ "long": "x".repeat(BAG_BYTES_MAX), "n": 3 });
+    let bag: Map<_, _> = bag.into_iter().chain([("n".to_owned(), json!(3))]).collect();
+    assert_eq!(save(long, 3).await?, bag, "what fits is kept");
     assert_eq!(world.stored(session.id).await?.turns, 3);
 
     let number = world.begun(session.id, at(4)).await?;
@@ -266,6 +267,46 @@ pub async fn what_the_agent_saved_comes_with_its_turn(backend: &impl Backend) ->
     let outcome = world.store.finish_turn(late, at(6)).await?;
     assert_eq!(outcome, FinishTurnOutcome::Fenced(ended));
     assert_eq!(world.stored(session.id).await?.context.bag, bag);
+    Ok(())
+}
+
+pub async fn a_session_opened_for_a_turn_comes_about_with_it(backend: &impl Backend) -> Result<()> {
+    let world = World::new(backend).await?;
+    let project = epilogue_core::ProjectId::from("p");
+    let named = |n: u32| {
+        let mut session = world.session(n);
+        session.profile.turns.writes = Writes::WithReply;
+        session.profile.turns.begins_with_turn = true;
+        session.project = Some(project.clone());
+        session.dialect_id = "x".into();
+        session
+    };
+    let live = || SessionName::LiveInProject(project.clone(), "x".into());
+    let first = named(1);
+    assert_eq!(world.open(&first).await?, OpenOutcome::Opened);
+    let number = world.begun(first.id, at(1)).await?;
+    let nothing = FinishTurnRequest {
+        messages: Vec::new(),
+        usage: Usage::default(),
+        then_end: Some(EndReason::Failed),
+        ..world.finish(first.id, number, at(1))
+    };
+    world.store.finish_turn(nothing, at(1)).await?;
+    let stored = world.stored(first.id).await?;
+    assert!(stored.ended().is_some_and(|ended| ended.cost == MicroCredits::ZERO));
+    assert_eq!(stored.project, None, "nobody in its project hears of it");
+    assert_eq!(world.store.find(&world.org, &live()).await?, None);
+    let steps = world.store.steps_of(&world.org, first.id).await?;
+    assert!(steps.iter().all(|(step, _)| !step.kind.notifies()), "{steps:?}");
+
+    let second = named(2);
+    assert_eq!(world.open(&second).await?, OpenOutcome::Opened);
+    world.turn(second.id, at(2)).await?;
+    let found = world.store.find(&world.org, &live()).await?;
+    assert_eq!(found.map(|session| session.id), Some(second.id));
+    world.ended(second.id, at(3)).await?;
+    let steps = world.store.steps_of(&world.org, second.id).await?;
+    assert!(steps.iter().any(|(step, _)| step.kind.notifies()));
     Ok(())
 }
 

@@ -16,8 +16,8 @@ use super::{
     race::{contender, each_round, race, race_two},
 };
 use crate::{
-    OpenOutcome, Page, PageRequest, Result, SettleOutcome, StepFilter, StepReport, Storage,
-    SubscribeOutcome,
+    GONE_STEPS_MAX, OpenOutcome, Page, PageRequest, Result, SettleOutcome, StepFilter, StepReport,
+    Storage, SubscribeOutcome,
 };
 
 const EVENTS: [&str; 3] = ["session.started", "session.ended", "session.finalized"];
@@ -168,21 +168,27 @@ pub async fn subscribers_are_told_by_steps_of_their_own_from_the_open_on(
     audit(&*world.store, &world.org).await
 }
 
-pub async fn a_session_is_final_only_when_its_start_is_told(backend: &impl Backend) -> Result<()> {
+pub async fn a_receivers_last_news_waits_for_its_own_start_alone(
+    backend: &impl Backend,
+) -> Result<()> {
     let world = World::new(backend).await?;
-    let first = subscribed(&world, 1, &["session.started"]).await?;
+    let first = subscribed(&world, 1, &["session.started", "session.finalized"]).await?;
     let live = opened(&world, 1).await?;
     world.ended(live.id, at(1)).await?;
     for (other, _) in world.store.steps_of(&world.org, live.id).await? {
-        if other.target.is_none()
-            && other.kind != StepKind::NotifyFinalized
-            && other.kind != StepKind::Purge
-        {
+        let last = [StepKind::NotifyFinalized, StepKind::Purge];
+        if other.target.is_none() && !last.contains(&other.kind) {
             world.done(other.id(), at(2)).await?;
         }
     }
-    let stored = world.step(live.id, StepKind::NotifyFinalized).await?;
-    assert_eq!(stored.state, StepState::Waiting, "the start is not told yet");
+    let own = world.step(live.id, StepKind::NotifyFinalized).await?;
+    assert_eq!(
+        (own.target, own.state),
+        (None, StepState::Owed { due_at: at(2) }),
+        "another's news"
+    );
+    let waits = (StepKind::NotifyFinalized, 1, "waiting");
+    assert!(told(&world, &live).await?.contains(&waits), "its start is not told yet");
     let started = step(&live, StepKind::NotifyStarted, &first);
     let gone = StepReport::Skipped("the subscription is gone".into());
     let settled = work(&world, started, gone).await?;
@@ -190,6 +196,53 @@ pub async fn a_session_is_final_only_when_its_start_is_told(backend: &impl Backe
     assert_eq!(settled, SettleOutcome::Recorded { finalized: false, released });
     world.finalize(live.id, at(3)).await?;
     audit(&*world.store, &world.org).await
+}
+
+pub async fn what_is_owed_to_a_subscription_is_settled_when_it_goes(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let gone = subscribed(&world, 1, &EVENTS).await?;
+    subscribed(&world, 2, &["session.ended"]).await?;
+    let (live, over) = (opened(&world, 1).await?, opened(&world, 2).await?);
+    work(&world, step(&live, StepKind::NotifyStarted, &gone), StepReport::Park("no".into()))
+        .await?;
+    world.ended(over.id, at(1)).await?;
+    for (other, _) in world.store.steps_of(&world.org, over.id).await? {
+        if other.target != Some(gone.id) && matches!(other.state, StepState::Owed { .. }) {
+            world.done(other.id(), at(2)).await?;
+        }
+    }
+    // One of its steps is being run.
+    let claimed = world.claimed(step(&over, StepKind::NotifyEnded, &gone), at(2)).await?;
+    assert!(unsubscribed(&world, gone.id).await?);
+    assert_eq!(told(&world, &live).await?, [(StepKind::NotifyStarted, 1, "skipped")]);
+    let skipped = told(&world, &over).await?;
+    let its = skipped.iter().filter(|(_, n, _)| *n == 1);
+    assert!(its.clone().count() == 3 && its.clone().all(|(.., state)| *state == "skipped"));
+    let late = world.store.settle(world.report(&claimed, StepReport::Done), at(3)).await?;
+    assert_eq!(late, SettleOutcome::LeaseLost);
+    audit(&*world.store, &world.org).await?;
+    world.finalize(over.id, at(4)).await?;
+    let again = world.store.skip_gone(&world.org, &project(), gone.id, at(5)).await?;
+    assert_eq!(again, 0);
+    audit(&*world.store, &world.org).await
+}
+
+pub async fn what_is_owed_to_a_subscription_goes_a_part_at_a_time(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let gone = subscribed(&world, 1, &["session.started"]).await?;
+    for n in 1..=GONE_STEPS_MAX + 1 {
+        opened(&world, n).await?;
+    }
+    let p = project();
+    let skip = || world.store.skip_gone(&world.org, &p, gone.id, at(2));
+    assert_eq!(skip().await?, 0, "it is there");
+    assert!(unsubscribed(&world, gone.id).await?);
+    assert_eq!((skip().await?, skip().await?), (1, 0));
+    Ok(())
 }
 
 pub async fn a_subscribers_step_parks_and_is_resumed_alone(backend: &impl Backend) -> Result<()> {

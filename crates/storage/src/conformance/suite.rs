@@ -248,6 +248,7 @@ macro_rules! conformance_suite {
                 a_session_without_open_calls_ends_with_nothing_added,
                 a_turn_on_record_says_how_much_was_said_to_the_agent,
                 what_the_agent_saved_comes_with_its_turn,
+                a_session_opened_for_a_turn_comes_about_with_it,
                 a_turn_and_an_end_leave_no_call_open,
             }
             variables {
@@ -289,6 +290,8 @@ macro_rules! conformance_suite {
                 messages_stay_where_the_profile_keeps_them,
                 a_note_stays_where_the_api_keeps_transcripts,
                 a_dead_receiver_keeps_no_conversation,
+                a_receiver_that_is_still_to_be_told_keeps_its_own_words_alone,
+                what_is_told_while_the_purge_runs_does_not_outlive_it,
                 a_parked_receiver_holds_the_purge_where_transcripts_are_kept,
             }
             history {
@@ -300,12 +303,20 @@ macro_rules! conformance_suite {
                 a_url_is_subscribed_once_in_its_project,
                 a_project_has_as_many_subscriptions_as_it_may_and_no_more,
                 subscribers_are_told_by_steps_of_their_own_from_the_open_on,
-                a_session_is_final_only_when_its_start_is_told,
+                a_receivers_last_news_waits_for_its_own_start_alone,
+                what_is_owed_to_a_subscription_is_settled_when_it_goes,
+                what_is_owed_to_a_subscription_goes_a_part_at_a_time,
                 a_subscribers_step_parks_and_is_resumed_alone,
                 steps_of_one_moment_are_listed_once_each,
                 whoever_subscribes_when_a_session_ends_is_told,
                 telling_of_the_start_and_the_end_leave_one_final_session,
                 of_many_subscribers_of_one_url_one_subscribes,
+            }
+            project_agents {
+                a_projects_changes_make_an_agent_of_its_own,
+                a_project_that_is_not_there_changes_nothing,
+                a_projects_agent_follows_the_operators,
+                of_many_writers_of_one_revision_one_writes,
             }
             projects {
                 a_name_is_one_live_sessions_in_its_project,
@@ -350,7 +361,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 29] = [
+    const FILES: [&str; 30] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -368,6 +379,7 @@ mod tests {
         include_str!("history.rs"),
         include_str!("open_calls.rs"),
         include_str!("persistence.rs"),
+        include_str!("project_agents.rs"),
         include_str!("projects.rs"),
         include_str!("subscriptions.rs"),
         include_str!("races.rs"),

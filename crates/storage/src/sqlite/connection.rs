@@ -27,6 +27,8 @@ pub(super) fn writing(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Removed content is overwritten, so that what was purged is gone from the file too.
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // Nor does SQLite fold its log back by itself: whoever does also scrubs what is folded.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     prepared(connection)
@@ -45,7 +47,7 @@ fn prepared(connection: Connection) -> Result<Connection> {
     // A plan depends on the statement alone. Otherwise SQLite prepares statements anew for other
     // values, which costs more than most of them do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // Whoever folds the log back also scrubs what is folded: not the last one to close.
+    // Nor does the last one to close.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -63,21 +65,42 @@ pub(super) fn is_scrubbed(connection: &Connection) -> Result<bool> {
     Ok(version >= SCRUBBED)
 }
 
-/// Says so in the file.
-pub(super) fn mark_scrubbed(connection: &Connection) -> Result<()> {
-    Ok(connection.pragma_update(None, "user_version", SCRUBBED)?)
+/// Says in the file whether that is so.
+pub(super) fn mark_scrubbed(connection: &Connection, is: bool) -> Result<()> {
+    Ok(connection.pragma_update(None, "user_version", if is { SCRUBBED } else { 0 })?)
 }
 
 /// Brings the schema up to date. Refuses a database that a newer version wrote.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 {
-        mark_scrubbed(connection)?;
-    }
     let runner = embedded::migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max();
+    if tables == 0 {
+        mark_scrubbed(connection, true)?;
+    } else if is_older(connection, known)? && is_scrubbed(connection)? {
+        // A migration may move whole tables: the file is looked through again.
+        mark_scrubbed(connection, false)?;
+    }
     runner.run(connection).map(drop).map_err(|error| of_migration(error, known.unwrap_or(0)))
+}
+
+/// Whether a migration is to come. A file without any is none of ours, and refused by them.
+fn is_older(connection: &Connection, known: Option<i32>) -> Result<bool> {
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(false);
+    }
+    let sql = "SELECT max(version) FROM refinery_schema_history";
+    let latest: Option<i32> = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(latest < known)
+}
+
+/// Brings the schema to an older version, for tests of those that follow it.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &mut Connection, version: i32) {
+    let target = refinery::Target::Version(version);
+    let runner = embedded::migrations::runner().set_target(target);
+    runner.run(connection).map(drop).expect("migrated");
 }
 
 /// A migration that failed for a reason of SQLite's keeps that reason's kind.

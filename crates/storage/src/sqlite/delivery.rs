@@ -1,7 +1,7 @@
 //! The webhook log in SQLite.
 
 use async_trait::async_trait;
-use epilogue_core::{EventId, OrgId, SessionId, StepId, StepState, Timestamp};
+use epilogue_core::{EventId, OrgId, SessionId, Step, StepId, StepState, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, purge, row, step};
@@ -74,17 +74,45 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Removes what was said to receivers and what they answered; that it was said stays.
-pub(super) fn purge(db: &Connection, org: &OrgId, session: SessionId) -> Result<()> {
-    let values = params![org.as_str(), session.0.as_bytes().as_slice()];
+/// Removes what receivers answered, and what was said to those that are not to be told any more; that it
+/// was said stays.
+pub(super) fn purge(
+    db: &Connection,
+    org: &OrgId,
+    session: SessionId,
+    steps: &[Step],
+) -> Result<()> {
     db.prepare_cached(
         "UPDATE delivery_attempts SET response = '' WHERE org_id = ?1 AND delivery_id IN
             (SELECT delivery_id FROM deliveries WHERE org_id = ?1 AND session_id = ?2)",
     )?
-    .execute(values)?;
-    db.prepare_cached("UPDATE deliveries SET body = '' WHERE org_id = ?1 AND session_id = ?2")?
-        .execute(values)?;
-    Ok(())
+    .execute(params![org.as_str(), session.0.as_bytes().as_slice()])?;
+    forget(db, org, session, steps).map(drop)
+}
+
+/// Removes what was said to receivers that are not to be told any more. Whether there was anything.
+pub(super) fn forget(
+    db: &Connection,
+    org: &OrgId,
+    session: SessionId,
+    steps: &[Step],
+) -> Result<bool> {
+    let values = params![org.as_str(), session.0.as_bytes().as_slice()];
+    let mut statement = db.prepare_cached(
+        "SELECT delivery_id FROM deliveries WHERE org_id = ?1 AND session_id = ?2 AND body <> ''",
+    )?;
+    let said = statement.query_map(values, |row| row::text::<EventId>(row, 0))?;
+    let mut said: Vec<_> = said.collect::<rusqlite::Result<_>>()?;
+    let owed = steps.iter().filter(|step| !step.state.is_at_rest());
+    let owed: Vec<_> = owed.map(|step| step.id().event_id()).collect();
+    said.retain(|id| !owed.contains(id));
+    for id in &said {
+        db.prepare_cached(
+            "UPDATE deliveries SET body = '' WHERE org_id = ?1 AND delivery_id = ?2",
+        )?
+        .execute(params![org.as_str(), id.as_str()])?;
+    }
+    Ok(!said.is_empty())
 }
 
 fn read(db: &Connection, org: &OrgId, id: &EventId) -> Result<Option<Delivery>> {

@@ -5,7 +5,10 @@ use epilogue_core::{OrgId, ProjectId, SessionId, Span};
 use rusqlite::{Connection, ToSql, params};
 
 use super::{SqliteStorage, row, session, session_list, step};
-use crate::{HistoryEntry, HistoryStore, Hits, OffsetPage, OpenedWithin, ProjectStats, Result};
+use crate::{
+    HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, Hits, OpenedWithin, PageRequest,
+    ProjectStats, Result,
+};
 
 /// All sessions of a project, in the order of their opening.
 const ALL: &str = "FROM sessions INDEXED BY sessions_of_project
@@ -33,19 +36,22 @@ fn history(
     org: &OrgId,
     project: &ProjectId,
     search: Option<&str>,
-    page: OffsetPage,
+    (page, most): (HistoryPage, u32),
 ) -> Result<Hits<HistoryEntry>> {
     let (from, bound) = if search.is_some() { (NAMED, 3) } else { (ALL, 2) };
-    let page = page.bounded();
-    let values: [&dyn ToSql; 5] =
-        [&org.as_str(), &project.as_str(), &search, &page.limit, &page.skip];
-    let counted = format!("SELECT count(*) {from}");
-    let total = db.prepare_cached(&counted)?.query_row(&values[..bound], |row| row.get(0))?;
+    let values: [&dyn ToSql; 3] = [&org.as_str(), &project.as_str(), &search];
+    let counted = format!("SELECT count(*) FROM (SELECT 1 {from} LIMIT {most})");
+    let total: u32 = db.prepare_cached(&counted)?.query_row(&values[..bound], |row| row.get(0))?;
+    // What is not counted is not shown either: the pages end where the count does.
+    let limit = page.limit.clamp(1, PageRequest::LIMIT_MAX);
+    let limit = u64::from(limit).min(u64::from(total).saturating_sub(page.skip));
+    if limit == 0 {
+        return Ok(Hits { items: Vec::new(), total });
+    }
     // Narrow rows, of which one page is then read whole.
-    let ids = format!(
-        "SELECT session_id {from} ORDER BY session_id DESC LIMIT {} OFFSET {}",
-        page.limit, page.skip
-    );
+    let skip = page.skip;
+    let ids =
+        format!("SELECT session_id {from} ORDER BY session_id DESC LIMIT {limit} OFFSET {skip}");
     let mut statement = db.prepare(&ids)?;
     let ids = statement.query_map(&values[..bound], |row| row::session_id(row, 0))?;
     let ids: Vec<_> = ids.collect::<rusqlite::Result<_>>()?;
@@ -83,9 +89,10 @@ impl HistoryStore for SqliteStorage {
         org: &OrgId,
         project: &ProjectId,
         search: Option<&str>,
-        page: OffsetPage,
+        page: HistoryPage,
     ) -> Result<Hits<HistoryEntry>> {
         let (org, project, search) = (org.clone(), project.clone(), search.map(str::to_owned));
+        let page = (page, HISTORY_MAX);
         let read = move |db: &Connection| history(db, &org, &project, search.as_deref(), page);
         self.searchers.search(read).await
     }
@@ -103,8 +110,41 @@ impl HistoryStore for SqliteStorage {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::sqlite::connection;
+    use crate::{
+        conformance::fixture::{World, at, quiet_agent},
+        sqlite::{Options, connection},
+    };
+
+    #[tokio::test]
+    async fn the_pages_end_where_the_count_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.db");
+        let store = Arc::new(SqliteStorage::open(&path, &Options::default()).expect("opens"));
+        let world = World::join(store, "org", quiet_agent()).await.expect("joined");
+        for n in 1..=5 {
+            let mut session = world.session_at(n, at(u64::from(n)));
+            session.project = Some("p".into());
+            world.open(&session).await.expect("opened");
+        }
+        let db = connection::writing(&path).expect("opens");
+        for (search, skip, limit, most, expected) in [
+            (None, 0, 10, 6, (5, 5)),
+            (None, 0, 10, 5, (5, 5)),
+            (None, 0, 10, 4, (4, 4)),
+            (Some(""), 0, 10, 4, (4, 4)),
+            (None, 2, 2, 4, (2, 4)),
+            (None, 3, 2, 4, (1, 4)),
+            (None, 4, 2, 4, (0, 4)),
+            (None, u64::MAX, 2, 4, (0, 4)),
+        ] {
+            let page = (HistoryPage { skip, limit }, most);
+            let found = history(&db, &world.org, &"p".into(), search, page).expect("read");
+            assert_eq!((found.items.len(), found.total), expected, "{skip} {limit} of {most}");
+        }
+    }
 
     #[test]
     fn what_is_counted_stands_in_indexes_and_nothing_is_sorted_but_names() {

@@ -6,24 +6,31 @@
 //!
 //! A commit that removed what must not stay has the log emptied soon after: until then, the frames
 //! of earlier commits still show it. That needs a moment in which nobody reads from the log; one
-//! that does only puts it off.
+//! that does only puts it off, and searches, which may come without end, wait in the end.
+//!
+//! A file that must be looked through as a whole is, by the thread alone, a few pages at a time.
 
 use std::{
     fs::{File, OpenOptions},
-    io,
-    path::{Path, PathBuf},
+    path::Path,
+    pin::Pin,
     sync::{
-        Arc, Mutex, TryLockError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, after, never};
-use rusqlite::{Connection, wal::CheckpointMode};
+use rusqlite::Connection;
 
-use super::{connection, scrub};
+use super::{
+    connection,
+    folder::Folder,
+    readers::{AllPlaces, Readers},
+};
 use crate::{Error, Result};
 
 /// Pages in the log at which the thread sets to work: 16 MiB.
@@ -36,17 +43,29 @@ const PAGES_MAX: u32 = 32_768;
 /// first. 2 MiB.
 const PAGES_BETWEEN_COMMITS: u32 = 512;
 
+/// Pages that the thread looks through at a time, where all of the file must be. 16 MiB.
+const PAGES_AT_A_TIME: u32 = 4_096;
+
+/// How long it then leaves the log to others.
+const LOOK_ON_AFTER: Duration = Duration::from_millis(20);
+
+/// How long it leaves a file alone that it could not read or write; twice as long each time, up to
+/// the other.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_AFTER_MAX: Duration = Duration::from_mins(5);
+
 /// How long after a removal the log is emptied, together with whatever else was removed meanwhile.
 const EMPTY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long it is left alone when somebody still reads from it.
+/// How long it is left alone when somebody still reads from it, at first and at most.
 const EMPTY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const EMPTY_AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
 
-/// How often it is left to the thread to fold the most of it first.
+/// How often it is left to the thread to fold the most of it first. From then on searches wait, too.
 const HELPED_MAX: u32 = 20;
 
-/// After how many vain tries that is told: about a minute. And again after as many more.
-const TRIES_TOLD: u32 = 600;
+/// After how long in vain that is told, and again after as long.
+const TOLD_AFTER: Duration = Duration::from_mins(1);
 
 /// How long the log is waited for where somebody waits for that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -69,16 +88,42 @@ pub(super) struct Log {
     due: Receiver<std::time::Instant>,
     waiting: bool,
     tries: u32,
+    /// For how long it has been tried in vain, in milliseconds.
+    overdue: Arc<AtomicU64>,
+    searchers: Readers,
+    /// The searchers' places, asked for or taken until the log is empty.
+    places: Option<Places>,
+}
+
+enum Places {
+    Asked(Pin<Box<dyn Future<Output = AllPlaces> + Send>>),
+    Taken { _all: AllPlaces },
+}
+
+/// Folds back what an earlier process has left in the log, before anything begins the log anew: it may
+/// have died between folding and scrubbing. To be called before the first commit.
+pub(super) fn take_over(path: &Path, file: &Arc<File>) -> Result<()> {
+    let Err(error) = Folder::open(path, file.clone())?.fold() else { return Ok(()) };
+    let cause: &dyn std::error::Error = &error;
+    tracing::warn!(error = cause, "what the last process left in the log could not be folded back");
+    // All of the file is looked through instead.
+    connection::mark_scrubbed(&connection::writing(path)?, false)
 }
 
 impl Log {
     /// Watches the log behind `writer` and starts the thread that folds it back. What an earlier
-    /// process left in the log is folded and emptied soon.
-    pub fn watch(writer: &mut Connection, path: &Path, file: Arc<File>) -> Result<Self> {
-        let folder = Mutex::new(Folder::open(path, file)?);
+    /// process left in the log is emptied soon. `searchers` wait if it cannot be otherwise.
+    pub fn watch(
+        writer: &mut Connection,
+        path: &Path,
+        file: Arc<File>,
+        searchers: Readers,
+    ) -> Result<Self> {
+        let folder = Folder::open(path, file)?;
+        let first = folder.is_unseen().then_some(EMPTY_AFTER);
+        let folder = Mutex::new(folder);
         let shared = Arc::new(Shared { pages: 0.into(), folded: 0.into(), folder });
         let seen = shared.clone();
-        // Also switches SQLite's own checkpointing off, which would run inside a commit.
         writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now: i32| {
             seen.pages.store(u32::try_from(now).unwrap_or(0), Relaxed);
             Ok(())
@@ -87,10 +132,19 @@ impl Log {
         let (wake, woken) = crossbeam_channel::bounded(1);
         thread::Builder::new()
             .name("store-log".into())
-            .spawn(move || woken.iter().for_each(|()| folding.fold()))
+            .spawn(move || folding.run(&woken, first))
             .map_err(|source| Error::Other(source.into()))?;
-        let due = after(EMPTY_AFTER);
-        Ok(Self { shared, wake, removed: AtomicBool::new(false), due, waiting: true, tries: 0 })
+        Ok(Self {
+            shared,
+            wake,
+            removed: AtomicBool::new(false),
+            due: after(EMPTY_AFTER),
+            waiting: true,
+            tries: 0,
+            overdue: Arc::default(),
+            searchers,
+            places: None,
+        })
     }
 
     /// A decision is removing what must not stay.
@@ -101,6 +155,11 @@ impl Log {
     /// When the log is to be emptied: the writer then calls [`Self::empty`].
     pub fn due(&self) -> Receiver<std::time::Instant> {
         self.due.clone()
+    }
+
+    /// For how long the log could not be emptied of what was removed, in milliseconds.
+    pub fn overdue(&self) -> Arc<AtomicU64> {
+        self.overdue.clone()
     }
 
     /// To be called by the writer between two commits.
@@ -126,31 +185,64 @@ impl Log {
     /// commits, which then wait for no more than a few pages.
     pub fn empty(&mut self) {
         self.tries += 1;
-        if self.is_long() && self.tries <= HELPED_MAX {
-            self.have_folded();
-            self.due = after(EMPTY_AGAIN_AFTER);
-            return;
+        if self.tries > HELPED_MAX {
+            self.take_places();
         }
-        let emptied = match self.shared.folder.try_lock() {
-            Ok(mut folder) => folder.empty(Duration::ZERO),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().empty(Duration::ZERO),
-            Err(TryLockError::WouldBlock) => Ok(false),
+        let emptied = if self.is_long() && self.tries <= HELPED_MAX {
+            self.have_folded();
+            Ok(false)
+        } else {
+            self.try_empty()
         };
         if matches!(emptied, Ok(true)) {
             self.shared.folded.store(0, Relaxed);
             self.shared.pages.store(0, Relaxed);
-            (self.due, self.waiting) = (never(), false);
-            return;
+            self.overdue.store(0, Relaxed);
+            (self.due, self.waiting, self.places) = (never(), false, None);
+        } else {
+            self.put_off(emptied.err().as_ref());
         }
-        self.due = after(EMPTY_AGAIN_AFTER);
-        if self.tries.is_multiple_of(TRIES_TOLD) {
-            let error = emptied.err();
-            let error = error.as_ref().map(|error| error as &dyn std::error::Error);
+    }
+
+    fn try_empty(&self) -> Result<bool> {
+        let mut folder = match self.shared.folder.try_lock() {
+            Ok(folder) => folder,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        let emptied = folder.empty(Duration::ZERO);
+        if folder.is_unseen() {
+            // That is the thread's.
+            self.have_folded();
+        }
+        emptied
+    }
+
+    /// Tries again later, and says so now and then.
+    fn put_off(&mut self, error: Option<&Error>) {
+        let pause = again_after(self.tries);
+        self.due = after(pause);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let before = self.overdue.fetch_add(millis(pause), Relaxed);
+        let now = before.saturating_add(millis(pause));
+        if now / millis(TOLD_AFTER) > before / millis(TOLD_AFTER) {
+            let error = error.map(|error| error as &dyn std::error::Error);
             tracing::warn!(
                 error,
-                tries = self.tries,
+                seconds = now / 1_000,
                 "the write-ahead log could not be emptied: what was removed is still in it"
             );
+        }
+    }
+
+    /// Takes the searchers' places as they become free, so that nobody searches until the log is empty.
+    fn take_places(&mut self) {
+        let places = self
+            .places
+            .get_or_insert_with(|| Places::Asked(Box::pin(self.searchers.clone().all_places())));
+        let Places::Asked(asked) = places else { return };
+        if let Poll::Ready(all) = asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            *places = Places::Taken { _all: all };
         }
     }
 
@@ -161,16 +253,64 @@ impl Log {
 
     /// Folds all of the log back and empties it, now. To be called by the writer.
     pub fn empty_now(&mut self) -> Result<()> {
-        let folder = self.shared.folder.lock();
-        let mut folder = folder.unwrap_or_else(std::sync::PoisonError::into_inner);
-        if folder.empty(PATIENCE)? {
+        if self.shared.folder().empty(PATIENCE)? {
             return Ok(());
         }
         Err(Error::Locked("somebody reads from the write-ahead log".into()))
     }
 }
 
+/// How long the log is left alone after so many vain tries.
+fn again_after(tries: u32) -> Duration {
+    let more = tries.saturating_sub(HELPED_MAX).saturating_add(1);
+    EMPTY_AGAIN_AFTER.saturating_mul(more).min(EMPTY_AGAIN_AFTER_MAX)
+}
+
 impl Shared {
+    fn folder(&self) -> MutexGuard<'_, Folder> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread: folds when it is woken, and looks through the file where that must be, at first
+    /// after `pause`.
+    fn run(&self, woken: &Receiver<()>, pause: Option<Duration>) {
+        let (mut faults, mut looks) = (0, pause.is_some());
+        let mut next = pause.map_or_else(never, after);
+        loop {
+            crossbeam_channel::select! {
+                recv(woken) -> word => match word {
+                    Ok(()) => self.fold(),
+                    Err(_) => return,
+                },
+                recv(next) -> _ => {
+                    let pause = self.look_on(&mut faults);
+                    (looks, next) = (pause.is_some(), pause.map_or_else(never, after));
+                }
+            }
+            if !looks && self.folder().is_unseen() {
+                (looks, next) = (true, after(LOOK_ON_AFTER));
+            }
+        }
+    }
+
+    /// Looks through a part of the file. When to go on, if that is not all.
+    fn look_on(&self, faults: &mut u32) -> Option<Duration> {
+        match self.folder().look_on(PAGES_AT_A_TIME) {
+            Ok(more) => {
+                *faults = 0;
+                more.then_some(LOOK_ON_AFTER)
+            }
+            Err(error) => {
+                let pause = look_again_after(*faults);
+                *faults += 1;
+                let error: &dyn std::error::Error = &error;
+                let again_s = pause.as_secs();
+                tracing::warn!(error, again_s, "the database could not be looked through");
+                Some(pause)
+            }
+        }
+    }
+
     /// Folds what can be, unless that is being done.
     fn fold(&self) {
         let folded = match self.folder.try_lock() {
@@ -192,120 +332,9 @@ impl Shared {
     }
 }
 
-/// How many frames the log has, and how many are folded back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Folded {
-    all: u32,
-    back: u32,
-}
-
-/// Folds the log back and overwrites what SQLite leaves behind, one at a time.
-struct Folder {
-    folds: Connection,
-    /// While it reads, nobody folds back what was written later, nor begins the log anew.
-    holds: Connection,
-    file: Arc<File>,
-    log: PathBuf,
-    page_size: u32,
-    /// In which of the log's times of life how many frames have been scrubbed.
-    scrubbed: (Option<scrub::Salt>, u32),
-    /// Pages may have been folded back unseen: all of the file is to be scrubbed.
-    unseen: bool,
-    /// The file says that this has been done once.
-    marked: bool,
-}
-
-impl Folder {
-    fn open(path: &Path, file: Arc<File>) -> Result<Self> {
-        let (folds, holds) = (connection::writing(path)?, connection::reading(path)?);
-        folds.busy_timeout(Duration::ZERO)?;
-        let page_size = folds.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let (log, marked) = (log.into(), connection::is_scrubbed(&folds)?);
-        let scrubbed = (None, 0);
-        Ok(Self { folds, holds, file, log, page_size, scrubbed, unseen: !marked, marked })
-    }
-
-    /// The log, with nobody else who folds it. A connection locks other files, so that this lock is
-    /// between those who fold alone. `None`: another does.
-    fn alone(&self) -> Result<Option<File>> {
-        let other = |source: io::Error| Error::Other(source.into());
-        let log = File::open(&self.log).map_err(other)?;
-        match log.try_lock() {
-            Ok(()) => Ok(Some(log)),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(source)) => Err(other(source)),
-        }
-    }
-
-    /// Folds back what is in the log by now. `None`: another does.
-    fn fold(&mut self) -> Result<Option<Folded>> {
-        let Some(mut log) = self.alone()? else { return Ok(None) };
-        self.fold_alone(&mut log).map(Some)
-    }
-
-    fn fold_alone(&mut self, log: &mut File) -> Result<Folded> {
-        self.holds.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")?;
-        let folded = self.fold_held(log);
-        self.holds.execute_batch("ROLLBACK")?;
-        folded
-    }
-
-    fn fold_held(&mut self, log: &mut File) -> Result<Folded> {
-        let (all, back) = self.folds.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
-        let count = |frames| u32::try_from(frames).unwrap_or(0);
-        let folded = Folded { all: count(all), back: count(back) };
-        // Whatever goes wrong, all of the file is scrubbed the next time.
-        let unseen = std::mem::replace(&mut self.unseen, true);
-        self.scrub(log, unseen, folded.back).map_err(|source| Error::Other(source.into()))?;
-        self.unseen = false;
-        Ok(folded)
-    }
-
-    fn scrub(&mut self, log: &mut File, unseen: bool, back: u32) -> io::Result<()> {
-        let salt = scrub::salt_of(log)?;
-        let from = if self.scrubbed.0 == salt { self.scrubbed.1 } else { 0 };
-        if unseen {
-            let pages = self.file.metadata()?.len() / u64::from(self.page_size);
-            let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-            scrub::scrub(&self.file, 1..=pages, self.page_size)?;
-        } else if let Some(salt) = salt {
-            let pages = scrub::pages_in(log, salt, from + 1..back + 1, self.page_size)?;
-            scrub::scrub(&self.file, pages, self.page_size)?;
-        }
-        self.scrubbed = (salt, from.max(back));
-        Ok(())
-    }
-
-    /// Folds all of the log back and empties it. Nobody may write meanwhile. `false`: somebody reads.
-    fn empty(&mut self, patience: Duration) -> Result<bool> {
-        self.folds.busy_timeout(patience)?;
-        let emptied = self.empty_within();
-        self.folds.busy_timeout(Duration::ZERO)?;
-        emptied
-    }
-
-    fn empty_within(&mut self) -> Result<bool> {
-        let Some(mut log) = self.alone()? else { return Ok(false) };
-        let mut folded = self.fold_alone(&mut log)?;
-        if !self.marked {
-            // Only now has all of an older file been looked through.
-            connection::mark_scrubbed(&self.folds)?;
-            self.marked = true;
-            folded = self.fold_alone(&mut log)?;
-        }
-        if folded.all != folded.back {
-            return Ok(false);
-        }
-        match self.folds.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE) {
-            Ok(_) => Ok(true),
-            Err(error) => match Error::from(error) {
-                Error::Locked(_) => Ok(false),
-                error => Err(error),
-            },
-        }
-    }
+/// How long a file is left alone after so many faults in a row.
+fn look_again_after(faults: u32) -> Duration {
+    LOOK_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(faults)).min(LOOK_AGAIN_AFTER_MAX)
 }
 
 /// The file, for as long as any connection to it is open: closing it lets go of the locks that this
@@ -313,4 +342,26 @@ impl Folder {
 pub(super) fn file(path: &Path) -> Result<Arc<File>> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     Ok(Arc::new(file.map_err(|source| Error::Other(source.into()))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vain_tries_become_rarer_when_the_thread_has_helped_long_enough() {
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            (again_after(1), again_after(HELPED_MAX)),
+            (EMPTY_AGAIN_AFTER, EMPTY_AGAIN_AFTER)
+        );
+        assert_eq!(again_after(HELPED_MAX + 1), 2 * EMPTY_AGAIN_AFTER);
+        assert_eq!((again_after(HELPED_MAX + 9), again_after(u32::MAX)), (second, second));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_left_alone_longer_each_time() {
+        let seconds: Vec<_> = [0, 1, 5, 9, u32::MAX].map(|n| look_again_after(n).as_secs()).into();
+        assert_eq!(seconds, [1, 2, 32, 300, 300]);
+    }
 }

@@ -11,6 +11,7 @@ mod connection;
 mod delivery;
 mod directory;
 mod fault;
+mod folder;
 mod history;
 mod inbox;
 mod inbox_settle;
@@ -75,12 +76,13 @@ impl SqliteStorage {
     /// Opens the database, making it if need be, and brings its schema up to date. Blocks.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let mut connection = connection::writing(path)?;
-        connection::migrate(&mut connection)?;
         let file = log::file(path)?;
+        log::take_over(path, &file)?;
+        connection::migrate(&mut connection)?;
         let readers = Readers::open(path, &file, options.readers)?;
         let searchers = Readers::open(path, &file, SEARCHERS)?;
         let agents = Arc::new(Agents::new());
-        let log = Log::watch(&mut connection, path, file)?;
+        let log = Log::watch(&mut connection, path, file, searchers.clone())?;
         let writer = Writer::start(connection, log, agents.clone(), options.queue_max)?;
         Ok(Self { writer, readers, searchers, agents })
     }

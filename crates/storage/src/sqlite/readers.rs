@@ -11,7 +11,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection;
 use crate::{Error, Result};
@@ -27,7 +27,13 @@ pub(super) struct Readers {
     shared: Arc<Shared>,
 }
 
+/// Every place of some [`Readers`]: nobody reads with them while it is held.
+pub(super) struct AllPlaces {
+    _places: Option<OwnedSemaphorePermit>,
+}
+
 struct Shared {
+    count: u32,
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
     /// Closed after the connections.
@@ -38,8 +44,14 @@ impl Readers {
     pub fn open(path: &Path, file: &Arc<File>, count: usize) -> Result<Self> {
         let idle = (0..count).map(|_| connection::reading(path)).collect::<Result<Vec<_>>>()?;
         let free = Arc::new(Semaphore::new(count));
-        let idle = Mutex::new(idle);
-        Ok(Self { shared: Arc::new(Shared { idle, free, _file: file.clone() }) })
+        let (idle, all) = (Mutex::new(idle), u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(Self { shared: Arc::new(Shared { count: all, idle, free, _file: file.clone() }) })
+    }
+
+    /// Waits in line for every place at once.
+    pub async fn all_places(self) -> AllPlaces {
+        let Shared { count, free, .. } = &*self.shared;
+        AllPlaces { _places: free.clone().acquire_many_owned(*count).await.ok() }
     }
 
     /// Looks up a few rows by their keys, here and now. That takes less time than handing it to

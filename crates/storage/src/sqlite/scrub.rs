@@ -15,9 +15,9 @@ use std::{
 };
 
 /// Bytes before the first frame of the write-ahead log.
-const LOG_HEADER: u64 = 32;
+const LOG_HEADER: usize = 32;
 /// Bytes before the page in each frame.
-const FRAME_HEADER: u64 = 24;
+const FRAME_HEADER: usize = 24;
 /// Bytes before the tree's own header on the first page.
 const FILE_HEADER: usize = 100;
 
@@ -26,7 +26,7 @@ pub(super) type Salt = [u8; 8];
 
 /// What the log is in, or `None` while it is empty.
 pub(super) fn salt_of(log: &mut File) -> io::Result<Option<Salt>> {
-    let mut header = [0; LOG_HEADER as usize];
+    let mut header = [0; LOG_HEADER];
     log.seek(SeekFrom::Start(0))?;
     match log.read_exact(&mut header) {
         Ok(()) => Ok(header[16..24].try_into().ok()),
@@ -44,9 +44,9 @@ pub(super) fn pages_in(
 ) -> io::Result<BTreeSet<u32>> {
     let mut pages = BTreeSet::new();
     for frame in frames {
-        let place = u64::from(frame - 1) * (FRAME_HEADER + u64::from(page_size));
-        let mut header = [0; FRAME_HEADER as usize];
-        log.seek(SeekFrom::Start(LOG_HEADER + place))?;
+        let place = u64::from(frame - 1) * (FRAME_HEADER as u64 + u64::from(page_size));
+        let mut header = [0; FRAME_HEADER];
+        log.seek(SeekFrom::Start(LOG_HEADER as u64 + place))?;
         log.read_exact(&mut header)?;
         if header[8..16] != salt {
             return Err(io::Error::other("the write-ahead log was begun anew meanwhile"));
@@ -91,7 +91,7 @@ pub(super) fn scrub(
 /// Pages of other kinds begin with the number of the page that follows, whose first byte is none of
 /// the kinds below in files of less than 2^25 pages (128 GiB); past that, what looks like a tree's
 /// page must be one in every pointer, too.
-fn gap(page: &[u8], number: u32) -> Option<Range<usize>> {
+pub(super) fn gap(page: &[u8], number: u32) -> Option<Range<usize>> {
     let header = if number == 1 { FILE_HEADER } else { 0 };
     let pointers = header
         + match page.get(header)? {

@@ -6,7 +6,7 @@ use epilogue_core::{
     Dialect, EndOutcome, EndReason, EndRequest, EndpointKey, Message, OrgId, ProjectId, Role,
     Session, SessionId, SessionState, Timestamp,
     event::Activity,
-    finalization::{self, Closing, Surroundings},
+    finalization::{self, Closing, Standing, Surroundings},
     ledger::{self, Account},
     message::{NewMessage, ToolCall},
     open_calls,
@@ -85,14 +85,38 @@ fn open(db: &Db<'_>, request: &OpenRequest, now: Timestamp) -> Result<OpenOutcom
         return Ok(OpenOutcome::NameTaken);
     }
     append(db, session, (0, 0), request.greeting.as_slice())?;
-    if session.profile.searchable && session.came_about() {
-        activity::record(db, &session.org, &Activity::session_opened(session))?;
-    }
     if let Some(hold) = request.hold() {
         books::post(db, &session.org, &hold, now)?;
     }
-    owe_opening(db, session, now)?;
+    if session.came_about() {
+        has_come_about(db, session, now)?;
+    }
     Ok(OpenOutcome::Opened)
+}
+
+/// Tells of a session that there is one: at its open, or with its first turn.
+pub(super) fn has_come_about(db: &Connection, session: &Session, now: Timestamp) -> Result<()> {
+    if session.profile.searchable {
+        activity::record(db, &session.org, &Activity::session_opened(session))?;
+    }
+    owe_opening(db, session, now)
+}
+
+/// Takes a session out of its project that never came about, and that nobody there is to hear of.
+fn leave_project(db: &Connection, session: &mut Session) -> Result<()> {
+    if session.project.is_none() || session.came_about() {
+        return Ok(());
+    }
+    (session.project, session.dialect_id) = (None, session.id.to_string());
+    db.prepare_cached(
+        "UPDATE sessions SET project = NULL, dialect_id = ?3 WHERE org_id = ?1 AND session_id = ?2",
+    )?
+    .execute(params![
+        session.org.as_str(),
+        session.id.0.as_bytes().as_slice(),
+        session.dialect_id,
+    ])?;
+    Ok(())
 }
 
 /// The live session of the endpoint that `session` would belong to.
@@ -236,6 +260,7 @@ pub(super) fn close(
     let around = surroundings(db.connection, session)?;
     let db = db.connection;
     close_calls(db, session, now)?;
+    leave_project(db, session)?;
     let closing = finalization::close(session, (&agent, &around), why, request, now);
     write_end(db, session, &closing)?;
     books::post(db, &session.org, &closing.settlement, now)?;
@@ -290,7 +315,7 @@ fn surroundings(db: &Connection, session: &Session) -> Result<Surroundings> {
     let Some(project) = &session.project else { return Ok(Surroundings::default()) };
     let subscribers = subscription::of_project(db, &session.org, project)?;
     let begun = step::of_session(db, &session.org, session.id)?;
-    let begun = begun.into_iter().map(|step| (step.kind, step.state)).collect();
+    let begun = begun.iter().map(Standing::from).collect();
     Ok(Surroundings { subscribers, begun })
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    OrgId, Session, SessionId, Step, StepId, StepKind, StepState, Timestamp,
+    OrgId, Session, SessionId, Step, StepId, StepKind, StepState, SubscriptionId, Timestamp,
     event::Activity,
     finalization::OwedStep,
     step::{Attempt, AttemptOutcome},
@@ -68,6 +68,25 @@ pub(super) fn of_session(db: &Connection, org: &OrgId, session: SessionId) -> Re
     let mut steps: Vec<Step> = rows.collect::<rusqlite::Result<_>>()?;
     steps.sort_by_key(|step| (step.kind, step.target));
     Ok(steps)
+}
+
+/// What is still to be told to a subscriber, with when it was claimed, the longest owed first.
+pub(super) fn to_subscriber(
+    db: &Connection,
+    org: &OrgId,
+    target: SubscriptionId,
+    limit: u32,
+) -> Result<Vec<(Step, Option<Timestamp>)>> {
+    // Spelt out, so that the partial index of these steps is used.
+    let sql = format!(
+        "SELECT {STEP}, claimed_at FROM steps
+         WHERE org_id = ?1 AND target = ?2 AND target <> x''
+            AND state <> 'done' AND state <> 'skipped' LIMIT ?3"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let values = params![org.as_str(), row::target_bytes(Some(&target)), limit];
+    let rows = statement.query_map(values, |row| Ok((step(row)?, row::time_opt(row, 13)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Writes the steps that a decision owes.

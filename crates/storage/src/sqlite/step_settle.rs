@@ -1,15 +1,17 @@
 //! Recording what an attempt at a step came to, in SQLite.
 
+use std::collections::BTreeSet;
+
 use epilogue_core::{
-    OrgId, SessionId, Step, StepId, StepState, Timestamp,
+    OrgId, SessionId, Step, StepId, StepKind, StepState, SubscriptionId, Timestamp,
     event::Activity,
-    finalization,
+    finalization::{self, Standing},
     step::{Attempt, AttemptOutcome},
 };
 use rusqlite::{Connection, params};
 
 use super::{activity, delivery, purge, result, row, session, step, writer::Db};
-use crate::{Product, Result, SettleOutcome, SettleRequest, StepReport};
+use crate::{GONE_STEPS_MAX, Product, Result, SettleOutcome, SettleRequest, StepReport};
 
 /// Records a report, unless the lease was lost, and draws its consequences.
 pub(super) fn settle(
@@ -53,29 +55,72 @@ pub(super) fn settle(
         _ => step.failures,
     };
     set_state(db, org, request.step, &state, failures)?;
-    if !state.is_at_rest() {
+    // A purge may wait for the first failure of a notification.
+    let first_failure = step.failures == 0 && failures > 0;
+    if !(state.is_at_rest() || first_failure) {
         return Ok(SettleOutcome::Recorded { finalized: false, released: Vec::new() });
     }
-    advance(db, org, request.step.session, now)
+    advance(writer, org, request.step.session, now)
 }
 
-/// Releases the steps that may run now, and makes the session final when nothing is owed.
-fn advance(db: &Connection, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
+/// Why nobody is told.
+const GONE: &str = "the subscription is gone";
+
+/// Settles what is still to be told to a subscription that is gone, a part of it at a time.
+pub(super) fn skip_all(
+    writer: &Db<'_>,
+    org: &OrgId,
+    gone: SubscriptionId,
+    now: Timestamp,
+) -> Result<u32> {
+    let db = writer.connection;
+    let steps = step::to_subscriber(db, org, gone, GONE_STEPS_MAX)?;
+    let mut sessions = BTreeSet::new();
+    for (step, claimed_at) in &steps {
+        if let (StepState::Leased { .. }, Some(started_at)) = (&step.state, claimed_at) {
+            // Whoever is at it has lost its lease by now.
+            let attempt = Attempt {
+                number: step.attempt,
+                started_at: *started_at,
+                finished_at: now,
+                outcome: AttemptOutcome::Skipped,
+                detail: GONE.to_owned(),
+            };
+            record_attempt(db, org, step.id(), &attempt)?;
+        }
+        let skipped = StepState::Skipped { at: now, reason: GONE.to_owned() };
+        set_state(db, org, step.id(), &skipped, step.failures)?;
+        sessions.insert(step.session);
+    }
+    for session in sessions {
+        advance(writer, org, session, now)?;
+    }
+    Ok(u32::try_from(steps.len()).unwrap_or(u32::MAX))
+}
+
+/// Releases the steps that may run now, and makes the session final when nothing is owed. What a purge
+/// has left for a receiver that was still to be told goes when it is not any more.
+fn advance(writer: &Db<'_>, org: &OrgId, id: SessionId, now: Timestamp) -> Result<SettleOutcome> {
+    let db = writer.connection;
     let steps = step::of_session(db, org, id)?;
-    let states: Vec<_> = steps.iter().map(|step| (step.kind, step.state.clone())).collect();
+    let is_purged =
+        |step: &Step| step.kind == StepKind::Purge && matches!(step.state, StepState::Done { .. });
+    if steps.iter().any(is_purged) && delivery::forget(db, org, id, &steps)? {
+        writer.removes();
+    }
+    let standings: Vec<_> = steps.iter().map(Standing::from).collect();
     let mut released = Vec::new();
-    if states.iter().any(|(_, state)| *state == StepState::Waiting)
+    if steps.iter().any(|step| step.state == StepState::Waiting)
         && let Some(session) = session::read(db, org, id)?
     {
         for step in steps.iter().filter(|step| step.state == StepState::Waiting) {
-            if finalization::is_ready(step.kind, &session.profile, &states) {
+            if finalization::is_ready((step.kind, step.target), &session.profile, &standings) {
                 set_state(db, org, step.id(), &StepState::Owed { due_at: now }, 0)?;
                 released.push(step.kind);
             }
         }
     }
-    let finalized =
-        states.iter().all(|(_, state)| state.is_settled()) && finalize(db, org, id, now)?;
+    let finalized = steps.iter().all(|step| step.state.is_settled()) && finalize(db, org, id, now)?;
     Ok(SettleOutcome::Recorded { finalized, released })
 }
 

@@ -9,7 +9,7 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use url::Url;
 
-use super::{SqliteStorage, activity, row};
+use super::{SqliteStorage, activity, row, step_settle, writer::Db};
 use crate::{Result, SubscribeOutcome, SubscriptionStore};
 
 const SUBSCRIPTION: &str = "subscription_id, url, events, created_at";
@@ -77,10 +77,9 @@ fn subscribe(
     by: Option<&str>,
 ) -> Result<SubscribeOutcome> {
     if let Some(known) = by_url(db, org, project, &wanted.url)? {
-        return Ok(match are_alike(&known.events, &wanted.events) {
-            true => SubscribeOutcome::Known(known),
-            false => SubscribeOutcome::OtherEvents(known),
-        });
+        let alike = are_alike(&known.events, &wanted.events);
+        let outcome = if alike { SubscribeOutcome::Known } else { SubscribeOutcome::OtherEvents };
+        return Ok(outcome(known));
     }
     let count: u32 = db
         .prepare_cached("SELECT count(*) FROM subscriptions WHERE org_id = ?1 AND project = ?2")?
@@ -106,12 +105,13 @@ fn subscribe(
 }
 
 fn unsubscribe(
-    db: &Connection,
+    writer: &Db<'_>,
     (org, project): (&OrgId, &ProjectId),
     id: SubscriptionId,
     by: Option<&str>,
     now: Timestamp,
 ) -> Result<bool> {
+    let db = writer.connection;
     let Some(known) = by_id(db, org, project, id)? else { return Ok(false) };
     db.prepare_cached(
         "DELETE FROM subscriptions WHERE org_id = ?1 AND project = ?2 AND subscription_id = ?3",
@@ -119,7 +119,20 @@ fn unsubscribe(
     .execute(params![org.as_str(), project.as_str(), id.0.as_bytes().as_slice()])?;
     let by = by.map(str::to_owned);
     activity::record(db, org, &Activity::subscription("deleted", (project, &known), by, now))?;
+    step_settle::skip_all(writer, org, id, now)?;
     Ok(true)
+}
+
+fn skip_gone(
+    writer: &Db<'_>,
+    (org, project): (&OrgId, &ProjectId),
+    id: SubscriptionId,
+    now: Timestamp,
+) -> Result<u32> {
+    if by_id(writer.connection, org, project, id)?.is_some() {
+        return Ok(0);
+    }
+    step_settle::skip_all(writer, org, id, now)
 }
 
 #[async_trait]
@@ -145,9 +158,20 @@ impl SubscriptionStore for SqliteStorage {
         now: Timestamp,
     ) -> Result<bool> {
         let (org, project) = (org.clone(), project.clone());
-        let decide =
-            move |db: &Connection| unsubscribe(db, (&org, &project), id, by.as_deref(), now);
-        self.writer.decide(move |db| decide(db.connection)).await
+        self.writer
+            .decide(move |db| unsubscribe(db, (&org, &project), id, by.as_deref(), now))
+            .await
+    }
+
+    async fn skip_gone(
+        &self,
+        org: &OrgId,
+        project: &ProjectId,
+        id: SubscriptionId,
+        now: Timestamp,
+    ) -> Result<u32> {
+        let (org, project) = (org.clone(), project.clone());
+        self.writer.decide(move |db| skip_gone(db, (&org, &project), id, now)).await
     }
 
     async fn subscriptions(&self, org: &OrgId, project: &ProjectId) -> Result<Vec<Subscription>> {

@@ -237,6 +237,45 @@ fn the_next_lane_is_found_without_reading_the_steps_of_the_one_before() {
     assert!(operations.load(Relaxed) < 500, "{operations:?} operations for three lanes");
 }
 
+#[tokio::test]
+async fn steps_of_before_subscribers_keep_their_places_attempts_and_indexes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("e.db");
+    let mut db = connection::writing(&path).expect("opens");
+    connection::migrate_to(&mut db, 9);
+    let indexes = |db: &rusqlite::Connection| {
+        let sql = "SELECT name || ' ' || sql FROM sqlite_schema
+            WHERE tbl_name = 'steps' AND type = 'index' AND sql IS NOT NULL
+                AND name <> 'steps_to_subscribers' ORDER BY name";
+        let mut statement = db.prepare(sql).expect("prepared");
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).expect("read");
+        rows.collect::<Result<Vec<_>, _>>().expect("read")
+    };
+    let before = indexes(&db);
+    db.execute_batch(
+        "INSERT INTO steps (org_id, session_id, kind, lane, state, due_at, node, claimed_at, attempt,
+            failures, owed_at, settled_at, reason) VALUES
+            ('org', zeroblob(16), 'notify_ended', 'hook:x', 'leased', 9, 'node', 8, 2, 1, 7, NULL, NULL),
+            ('org', zeroblob(16), 'purge', 'store', 'parked', NULL, NULL, NULL, 1, 1, 7, 8, 'gone');
+         INSERT INTO step_attempts VALUES ('org', zeroblob(16), 'notify_ended', 1, 5, 6, 'failed', 'x');",
+    )
+    .expect("written");
+    drop(db);
+    let store = open(&path).expect("opens");
+    let id = epilogue_core::SessionId(uuid::Uuid::nil());
+    let steps = crate::StepStore::steps_of(&store, &"org".into(), id).await.expect("read");
+    let shown: Vec<_> = steps
+        .iter()
+        .map(|(step, attempts)| {
+            assert_eq!((step.target, step.owed_at.as_millis()), (None, 7));
+            (step.id().to_string(), step.state.as_str(), step.attempt, attempts.len())
+        })
+        .collect();
+    let id = |kind: &str| format!("stp_{}_{kind}", "0".repeat(32));
+    assert_eq!(shown, [(id("notify_ended"), "leased", 2, 1), (id("purge"), "parked", 1, 0)]);
+    assert_eq!(indexes(&rusqlite::Connection::open(&path).expect("opens")), before);
+}
+
 fn result_of(n: u128) -> crate::ResultRecord {
     let at = epilogue_core::Timestamp::from_millis(0);
     crate::ResultRecord {

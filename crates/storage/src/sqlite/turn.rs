@@ -3,12 +3,11 @@
 use async_trait::async_trait;
 use epilogue_core::{
     EndRequest, Message, NodeId, Session, SessionState, Timestamp, Usage,
-    event::Activity,
     message::usage_of,
     open_calls,
     profile::Writes,
     session::{BeginVerdict, EndVerdict, FinishVerdict, TurnInFlight},
-    variables::{BagTooLong, Nulls, merged},
+    variables::merged_as_far,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -107,10 +106,15 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     let Some(mut session) = session::read(db, &request.org, request.session)? else {
         return Ok(FinishTurnOutcome::NoSession);
     };
-    for entry in &request.activity {
-        activity::record(db, &request.org, entry)?;
+    let verdict = session.may_finish_turn(request.number);
+    // Where what is said comes with its reply, what comes too late leaves no trace.
+    let traceless = session.profile.turns.writes == Writes::WithReply;
+    if verdict == FinishVerdict::Record || !traceless {
+        for entry in &request.activity {
+            activity::record(db, &request.org, entry)?;
+        }
     }
-    match session.may_finish_turn(request.number) {
+    match verdict {
         FinishVerdict::Record => {}
         FinishVerdict::Fenced(ended) => return Ok(FinishTurnOutcome::Fenced(ended)),
         FinishVerdict::Superseded => return Ok(FinishTurnOutcome::Superseded),
@@ -122,8 +126,8 @@ fn finish(db: &Db<'_>, request: &FinishTurnRequest, now: Timestamp) -> Result<Fi
     count(&mut session, request.messages.len(), request.usage, now);
     write(db, &session)?;
     save(db, &mut session, request)?;
-    if session.profile.searchable && !was && session.came_about() {
-        activity::record(db, &request.org, &Activity::session_opened(&session))?;
+    if !was && session.came_about() {
+        session::has_come_about(db, &session, now)?;
     }
     let end = request
         .then_end
@@ -142,11 +146,8 @@ fn save(db: &Connection, session: &mut Session, request: &FinishTurnRequest) -> 
     if request.variables.is_empty() {
         return Ok(());
     }
-    match merged(&session.context.bag, &request.variables, Nulls::Kept) {
-        Ok(bag) => session.context.bag = bag,
-        // The client has filled it meanwhile. What was said counts all the same.
-        Err(BagTooLong) => return Ok(()),
-    }
+    // The client may have filled it meanwhile. What was said counts all the same.
+    session.context.bag = merged_as_far(&session.context.bag, &request.variables);
     variables::write_context(db, session)
 }
 

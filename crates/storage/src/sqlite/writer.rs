@@ -88,6 +88,8 @@ pub(super) struct Writer {
     jobs: Sender<Box<dyn Decision>>,
     tidies: Sender<oneshot::Sender<Result<()>>>,
     counters: Arc<Counters>,
+    /// See [`Log::overdue`].
+    overdue: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -108,13 +110,13 @@ impl Writer {
         let (jobs, waiting) = crossbeam_channel::bounded(queue_max);
         let (tidies, tidying) = crossbeam_channel::bounded(1);
         let counters = Arc::<Counters>::default();
-        let counted = counters.clone();
+        let (counted, overdue) = (counters.clone(), log.overdue());
         let thread = Thread { connection, log, agents, waiting, tidying, counters: counted };
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || thread.run())
             .map_err(|source| Error::Other(source.into()))?;
-        Ok(Self { jobs, tidies, counters })
+        Ok(Self { jobs, tidies, counters, overdue })
     }
 
     /// Makes a decision and answers when it is on disk. It is made even if the caller goes away
@@ -151,6 +153,7 @@ impl Writer {
             commits: self.counters.commits.load(Relaxed),
             decisions: self.counters.decisions.load(Relaxed),
             shed: self.counters.shed.load(Relaxed),
+            log_overdue_ms: self.overdue.load(Relaxed),
         }
     }
 }

@@ -103,7 +103,9 @@ pub(super) fn refused(error: WholeTurnError) -> Problem {
                 let detail = "Too many messages wait for this session.";
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(RETRY_AFTER)
             }
-            TurnError::Misfit(misfit) => Problem::field("content", misfit.to_string()),
+            error @ (TurnError::Misfit(_) | TurnError::ToolTaken(_)) => {
+                Problem::field("content", error.to_string())
+            }
             TurnError::Engine(error) => error.into(),
         },
         WholeTurnError::Failed(failure) => {

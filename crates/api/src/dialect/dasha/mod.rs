@@ -70,6 +70,7 @@ pub const fn profile(ttl: Option<Span>) -> Profile {
             greets: false,
             agent_sets_times: false,
             client_keeps: false,
+            begins_with_turn: false,
             defers_calls: false,
         },
     }

@@ -28,7 +28,7 @@ fn read(text: &str) -> Result<Ks, KsError> {
 /// A v1 KS over any `info`.
 fn v1(info: &[u8]) -> String {
     let digest = Sha1::digest([SECRET.as_bytes(), info].concat());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{digest:x}");
     BASE64_STANDARD.encode([hex.as_bytes(), b"|", info].concat())
 }
 

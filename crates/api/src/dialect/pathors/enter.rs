@@ -10,8 +10,8 @@ use epilogue_engine::{
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::{NAME, access::Member, error::Error, profile};
-use crate::Api;
+use super::{NAME, access::Member, error::Error, limits, profile};
+use crate::{Api, rate::Subject};
 
 /// How often somebody may be outrun by others who open and end sessions of the same name.
 const TRIES_MAX: u32 = 16;
@@ -28,6 +28,8 @@ pub(super) struct Beginning {
     pub variables: Map<String, Value>,
     /// Whom the agent talks to.
     pub person: Option<Person>,
+    /// Whether it is opened for a turn, without which there is no session.
+    pub with_turn: bool,
 }
 
 /// A session somebody has come into.
@@ -63,7 +65,17 @@ pub(super) async fn enter(
             api.engine().end(member.org(), session.id, EndRequest::due()).await?;
         }
         let keeps = keeps(api, member.org()).await?;
-        match api.engine().open(opening(api, member, (name, beginning), keeps)).await {
+        // Only what comes about counts; who comes into a live session never waits for it.
+        let opens = Subject::Opens(member.org().clone(), member.key.clone());
+        if let Err(past) = limits::within(api, &opens, api.settings().opens_per_minute) {
+            let meanwhile = live(api, member, name).await?.ok_or(past)?;
+            return Ok(Entered { session: meanwhile, is_fresh: false });
+        }
+        let opened = api.engine().open(opening(api, member, (name, beginning), keeps)).await;
+        if opened.is_err() {
+            api.limiter().give_back(&opens, api.engine().now());
+        }
+        match opened {
             Ok(opened) => return Ok(Entered { session: opened.session, is_fresh: true }),
             // Somebody else was faster.
             Err(OpenError::NameTaken) => {}
@@ -93,7 +105,11 @@ fn opening(
         dialect_id: name.to_owned(),
         agent: member.project.agent.clone(),
         kind: AgentKind::Text,
-        profile: profile(keeps),
+        profile: {
+            let mut profile = profile(keeps);
+            profile.turns.begins_with_turn = beginning.with_turn;
+            profile
+        },
         person: beginning.person.clone(),
         metadata: Value::Null,
         variables: BTreeMap::new(),

@@ -11,7 +11,7 @@ use epilogue_core::{
     analysis::{EVALUATION, RESULT},
     profile::Keeps,
 };
-use epilogue_engine::records::{AnalysisResult, OffsetPage, SKIP_MAX, SessionName};
+use epilogue_engine::records::{AnalysisResult, HistoryPage, SessionName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -78,11 +78,7 @@ async fn list(
     let number_of = number(&given, "page", 1)?;
     let limit = number(&given, "pageSize", PAGE_SIZE)?.min(PAGE_SIZE_MAX);
     let skip = u64::from(number_of - 1) * u64::from(limit);
-    let skip = u32::try_from(skip).ok().filter(|skip| *skip <= SKIP_MAX);
-    let skip = skip.ok_or_else(|| {
-        Error::bad(format!("page must not begin behind more than {SKIP_MAX} sessions"))
-    })?;
-    let page = OffsetPage { skip, limit, descending: true };
+    let page = HistoryPage { skip, limit };
     let search = parameter(&given, "search");
     let (org, project) = (member.org(), &member.project.id);
     let found = api.engine().project_history(org, project, search, page).await?;

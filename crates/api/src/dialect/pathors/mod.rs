@@ -3,7 +3,7 @@
 //!
 //! What is covered and how open questions of the published pages are read: `docs/dialects/pathors.md`.
 //! The same handlers stand at three generations of paths ([`paths`]). A request is judged in the order
-//! 401, 429, 400 or 413, 404, and then what its session says.
+//! 401, 400 or 413, 404, 429, and then what its session says: limits count what comes about, not what is wrong.
 
 mod access;
 mod agent;
@@ -22,6 +22,7 @@ mod payload;
 mod projects;
 mod query;
 mod search;
+mod search_places;
 mod stats;
 mod sunset;
 mod terminate;
@@ -41,7 +42,7 @@ use epilogue_core::{
 
 pub use self::history::PAGE_SIZE_MAX as HISTORY_PAGE_SIZE_MAX;
 pub(crate) use self::payload::payload;
-pub(crate) use self::search::SEARCHES_AT_ONCE;
+pub(crate) use self::search_places::Places as SearchPlaces;
 pub use self::sunset::{PathorsSettings, Sunset};
 use crate::Api;
 
@@ -75,6 +76,7 @@ pub const fn profile(keeps: Keeps) -> Profile {
             greets: false,
             agent_sets_times: true,
             client_keeps: false,
+            begins_with_turn: false,
             defers_calls: true,
         },
     }

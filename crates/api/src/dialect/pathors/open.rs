@@ -13,7 +13,7 @@ use super::{
     variables::lay_over,
     wire::Members,
 };
-use crate::{Api, rate::Subject};
+use crate::Api;
 
 pub(super) fn routes() -> Router<Api> {
     paths::SESSIONS.to(&post(create))
@@ -36,13 +36,12 @@ async fn create(
     Operates(member): Operates,
     body: Result<Members, Error>,
 ) -> Result<Json<Created>, Error> {
-    let subject = Subject::Opens(member.org().clone(), member.key.clone());
-    limits::within(&api, &subject, api.settings().opens_per_minute)?;
     let body = body?;
     let name = limits::name(&body)?;
     let provider = limits::text(&body, "provider", PROVIDER_CHARS_MAX)?;
     let variables = limits::variables(&body)?.unwrap_or_default();
-    let beginning = Beginning { provider, variables, person: None };
+    let person = limits::person(&body)?;
+    let beginning = Beginning { provider, variables, person, ..Beginning::default() };
     for _ in 0..TRIES_MAX {
         let entered = enter(&api, &member, &name, &beginning).await?;
         let set = (beginning.variables.clone(), Nulls::Kept);

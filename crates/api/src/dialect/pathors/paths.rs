@@ -87,10 +87,12 @@ pub const CALLS: Place =
 
 /// Everything else below what is this dialect's.
 pub(super) fn rest() -> Router<Api> {
-    let roots =
-        [OLD, CURRENT].into_iter().flat_map(|root| ["", "/{*rest}"].map(|rest| (root, rest)));
-    let paths =
-        roots.flat_map(|(root, rest)| PREFIXES.map(|prefix| format!("{prefix}{root}{rest}")));
+    let tails =
+        [OLD, CURRENT].into_iter().flat_map(|root| ["", "/{*rest}"].map(|tail| (root, tail)));
+    let roots = [("/project", ""), ("/project", "/"), (PROJECTS, "/")];
+    let paths = tails
+        .chain(roots)
+        .flat_map(|(root, tail)| PREFIXES.map(|prefix| format!("{prefix}{root}{tail}")));
     paths.fold(Router::new(), |router, path| router.route(&path, any(error::no_such_path)))
 }
 

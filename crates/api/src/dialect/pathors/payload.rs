@@ -12,13 +12,15 @@ use serde_json::{Map, Value};
 
 use super::wire::time;
 
-/// The events of this API: what may be asked for, by the agent's webhook or by subscribers.
-pub(super) const EVENTS: [&str; 5] =
-    ["session.started", "session.ended", "call.ended", "session.finalized", "recording.ready"];
-/// Those that may be subscribed to.
-pub(super) const SUBSCRIBED: [&str; 4] = [EVENTS[0], EVENTS[1], EVENTS[2], EVENTS[3]];
+/// The events that may be subscribed to.
+pub(super) const SUBSCRIBED: [&str; 4] =
+    ["session.started", "session.ended", "call.ended", "session.finalized"];
+/// Those that the agent's webhook may ask for: the start is told to subscribers alone. What is of calls is
+/// published for it and never comes, for there are no calls.
+pub(super) const EVENTS: [&str; 4] =
+    ["session.ended", "call.ended", "session.finalized", "recording.ready"];
 /// What the agent's webhook is told when it does not say.
-pub(super) const DEFAULT: [&str; 1] = [EVENTS[1]];
+pub(super) const DEFAULT: [&str; 1] = ["session.ended"];
 
 /// What every event says.
 #[derive(Serialize)]

@@ -34,8 +34,6 @@ pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const PART: LiveBounds = LiveBounds { sessions_max: 64, bytes_max: 1024 * 1024 };
 /// How many sessions of a project are looked at.
 pub const SESSIONS_SEARCHED_MAX: usize = 1_000_000;
-/// How many searches run at once.
-pub const SEARCHES_AT_ONCE: usize = 4;
 /// How long a search waits for those before it.
 pub const SEARCH_WAIT: Span = Span::from_secs(10);
 
@@ -77,10 +75,9 @@ async fn search(
 ) -> Result<Response, Error> {
     let asked = Asked::read(&body?)?;
     let searching = async {
-        let place = within(&**api.engine().clock(), SEARCH_WAIT, api.searches().acquire()).await;
-        let _place = place
-            .and_then(Result::ok)
-            .ok_or_else(|| Error::busy("Too many searches are running"))?;
+        let place = api.searches().take(member.org());
+        let place = within(&**api.engine().clock(), SEARCH_WAIT, place).await;
+        let _place = place.flatten().ok_or_else(|| Error::busy("Too many searches are running"))?;
         let found = scan(&api, &member, &asked, SESSIONS_SEARCHED_MAX).await?;
         shown(&api, &member, &asked, found).await
     };

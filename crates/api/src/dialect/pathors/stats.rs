@@ -14,6 +14,9 @@ use super::{
 use crate::Api;
 
 const DAY: Span = Span::from_secs(86_400);
+/// The last day that can be named, and when the one before it begins.
+const LAST_DAY: &str = "9999-12-31";
+const LAST_BUT_ONE: &str = "9999-12-30T00:00:00Z";
 
 pub(super) fn routes() -> Router<Api> {
     paths::STATS.to(&get(stats))
@@ -27,7 +30,12 @@ fn day(given: &Parameters, name: &str) -> Result<Option<Timestamp>, Error> {
         _ => byte.is_ascii_digit(),
     };
     let is_shaped = text.len() == 10 && text.bytes().enumerate().all(shape);
-    let begins = if is_shaped { Timestamp::parse(&format!("{text}T00:00:00Z")) } else { None };
+    let begins = match text {
+        // It begins later than any moment that can be written.
+        LAST_DAY => Timestamp::parse(LAST_BUT_ONE).map(|begins| begins + DAY),
+        text if is_shaped => Timestamp::parse(&format!("{text}T00:00:00Z")),
+        _ => None,
+    };
     let wrong = || Error::bad(format!("{name} must be a date of the form YYYY-MM-DD"));
     begins.map(Some).ok_or_else(wrong)
 }
@@ -83,6 +91,8 @@ mod tests {
     #[test]
     fn a_day_is_written_in_one_way() {
         assert_eq!(read("1970-01-02"), Some(Timestamp::from_millis(86_400_000)));
+        let days = ["9999-12-29", "9999-12-30", LAST_DAY].map(|text| read(text).expect("a day"));
+        assert_eq!((days[0] + DAY, days[1] + DAY), (days[1], days[2]));
         assert_eq!(read("2024-02-29").map(Timestamp::as_secs), Some(1_709_164_800));
         for wrong in [
             "2023-02-29",

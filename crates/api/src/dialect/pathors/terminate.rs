@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{
     access::Operates,
-    end::within_limit,
     enter::live,
     error::Error,
     limits::{self, LAST_WORDS_BYTES_MAX, is_name},
@@ -51,7 +50,6 @@ async fn terminate(
     }
     // No session of this server is a call.
     let name = name.filter(|name| is_name(name)).ok_or_else(Error::no_session)?;
-    within_limit(&api, &member, &name)?;
     let session = live(&api, &member, &name).await?.ok_or_else(Error::no_session)?;
     let by = Some(member.key.to_string());
     let asked = EndRequest::asked(EndReason::UserEnd);

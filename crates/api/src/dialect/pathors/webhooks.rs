@@ -17,6 +17,7 @@ use url::Url;
 
 use super::{
     access::{Owns, Reads},
+    agent::hook::masked,
     error::Error,
     paths,
     payload::SUBSCRIBED,
@@ -48,7 +49,7 @@ impl View {
     fn of(subscription: Subscription) -> Self {
         Self {
             id: subscription.id.to_string(),
-            url: subscription.url.into(),
+            url: masked(&subscription.url),
             events: subscription.events,
             created_at: time(subscription.created_at),
         }

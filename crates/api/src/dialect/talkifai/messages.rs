@@ -47,7 +47,8 @@ async fn answer(
             | TurnError::Over(_)
             | TurnError::Lapsed(_)
             | TurnError::NoAgent
-            | TurnError::Misfit(_),
+            | TurnError::Misfit(_)
+            | TurnError::ToolTaken(_),
         ) => Err(Error::NoSession),
         Err(TurnError::Busy | TurnError::Overrun) => Err(Error::Busy),
         Err(TurnError::Engine(error)) => Err(error.into()),

@@ -37,7 +37,7 @@ pub struct MessageView {
     pub number: u32,
     /// The turn it belongs to; 0 is the greeting.
     pub turn: u32,
-    /// Who speaks: `user`, `assistant` or `tool`.
+    /// Who speaks: `user`, `assistant`, `tool`, or `system` for instructions to the agent.
     #[schema(example = "user")]
     pub role: &'static str,
     /// The text; empty for a message that only calls tools.

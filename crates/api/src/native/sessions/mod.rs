@@ -54,6 +54,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub(crate) struct SessionQuery {
     /// Opened by this API: `native`, `talkifai`, `dasha`, `pathors` or `kaltura`.
     dialect: Option<String>,
+    /// Belonging to this project, in APIs that have such.
+    project: Option<String>,
     /// In this state.
     #[param(inline)]
     state: Option<StateWord>,
@@ -78,7 +80,7 @@ impl SessionQuery {
     fn filter(&self) -> Result<SessionFilter, Problem> {
         Ok(SessionFilter {
             dialect: self.dialect.as_deref().map(dialect).transpose()?,
-            project: None,
+            project: self.project.as_deref().map(Into::into),
             state: self.state.map(|state| match state {
                 StateWord::Active => StateFilter::Active,
                 StateWord::Finalizing => StateFilter::Finalizing,

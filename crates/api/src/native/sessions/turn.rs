@@ -207,7 +207,9 @@ fn problem(error: TurnError) -> Problem {
             Kind::WrongState,
             "The session's agent is gone, or is no longer one that writes.",
         ),
-        TurnError::Misfit(misfit) => Problem::field("message", misfit.to_string()),
+        error @ (TurnError::Misfit(_) | TurnError::ToolTaken(_)) => {
+            Problem::field("message", error.to_string())
+        }
         TurnError::Engine(error) => error.into(),
     }
 }

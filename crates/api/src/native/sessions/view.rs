@@ -109,6 +109,8 @@ pub struct SessionView {
     /// Which API opened it.
     #[schema(example = "native")]
     pub dialect: String,
+    /// The project it belongs to, in APIs that have such; null in others.
+    pub project: Option<String>,
     /// With which agent.
     pub agent: AgentRef,
     /// Who the agent talks to, normalised; null if nobody said.
@@ -155,6 +157,7 @@ impl SessionView {
             id: session.id.to_string(),
             name: session.dialect_id.clone(),
             dialect: session.dialect.to_string(),
+            project: session.project.as_ref().map(ToString::to_string),
             agent: AgentRef { id: session.agent.id.to_string(), version: session.agent.version },
             person: session.person.as_ref().map(|person| person.as_str().to_owned()),
             state: match session.state {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use epilogue_core::{
     Agent, Message, MicroCredits, OrgId, Role, Session, SessionId, SessionState, Step, StepKind,
     StepState,
-    finalization::{self, Need},
+    finalization::{self, Need, Standing},
     ledger::{Account, TransactionKind},
     step::Attempt,
 };
@@ -133,8 +133,13 @@ fn money(session: &Session, rows: &[&LedgerRow], cost: Option<MicroCredits>) {
 fn finalized(session: &Session, steps: &[(Step, Vec<Attempt>)], owed: &BTreeSet<StepKind>) {
     let id = session.id;
     let states: Vec<_> = steps.iter().map(|(step, _)| (step.kind, step.state.clone())).collect();
+    let standings: Vec<_> = steps.iter().map(|(step, _)| Standing::from(step)).collect();
     // Whom else a session tells follows from who subscribed at the time, which nobody knows any more.
     let own = steps.iter().map(|(step, _)| step).filter(|step| step.target.is_none());
+    // Where who it was with is gone with the purge, the plan does not know whom memory was about.
+    let is_purged = |step: &Step| step.kind == StepKind::Purge && step.state.is_settled();
+    let nobody = session.person.is_none() && steps.iter().any(|(step, _)| is_purged(step));
+    let own = own.filter(|step| !nobody || step.kind != StepKind::IngestMemory);
     let kinds: BTreeSet<_> = own.map(|step| step.kind).collect();
     if session.ended().is_none() {
         let begun = |(kind, _): &(StepKind, StepState)| *kind == StepKind::NotifyStarted;
@@ -144,7 +149,8 @@ fn finalized(session: &Session, steps: &[(Step, Vec<Attempt>)], owed: &BTreeSet<
     assert_eq!(&kinds, owed, "the steps of {id}");
     for (step, attempts) in steps {
         if step.state == StepState::Waiting {
-            let ready = finalization::is_ready(step.kind, &session.profile, &states);
+            let id = (step.kind, step.target);
+            let ready = finalization::is_ready(id, &session.profile, &standings);
             assert!(!ready, "{} waits for nothing", step.id());
         }
         let running = u32::from(matches!(step.state, StepState::Leased { .. }));

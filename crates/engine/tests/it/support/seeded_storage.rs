@@ -28,16 +28,16 @@ use epilogue_storage::{
     ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
     DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
-    HistoryEntry, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport, InboxCensus,
-    InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations,
-    MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
-    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
-    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
-    StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage, TakeStageOutcome,
-    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
+    HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport,
+    InboxCensus, InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds,
+    LiveConversations, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin,
+    Organization, OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent,
+    ProjectAgentStore, ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome,
+    RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit,
+    ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus,
+    SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus,
+    StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage,
+    TakeStageOutcome, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
     WriteProjectAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
@@ -156,7 +156,7 @@ scheduled!(StepStore {
 });
 
 scheduled!(HistoryStore {
-    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: OffsetPage) -> Hits<HistoryEntry>;
+    fn project_history(org: &OrgId, project: &ProjectId, search: Option<&str>, page: HistoryPage) -> Hits<HistoryEntry>;
     fn project_stats(org: &OrgId, project: &ProjectId, opened: OpenedWithin) -> ProjectStats;
 });
 
@@ -168,6 +168,7 @@ scheduled!(ProjectAgentStore {
 scheduled!(SubscriptionStore {
     fn subscribe(org: &OrgId, project: &ProjectId, wanted: Subscription, by: Option<String>) -> SubscribeOutcome;
     fn unsubscribe(org: &OrgId, project: &ProjectId, id: SubscriptionId, by: Option<String>, now: Timestamp) -> bool;
+    fn skip_gone(org: &OrgId, project: &ProjectId, id: SubscriptionId, now: Timestamp) -> u32;
     fn subscriptions(org: &OrgId, project: &ProjectId) -> Vec<Subscription>;
     fn subscription(org: &OrgId, project: &ProjectId, id: SubscriptionId) -> Option<Subscription>;
     fn subscription_at(org: &OrgId, project: &ProjectId, url: &url::Url) -> Option<Subscription>;

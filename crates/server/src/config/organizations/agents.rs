@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent, MicroCredits, Price,
+    Agent, MicroCredits, Price, StepKind,
     agent::{ModelProvider, ModelSpec, TOOL_RETRIES_MAX, ToolSpec},
     analysis::{EXTRACTION, Form, LabelKind},
+    variable_spec::{SPECS_MAX, VariableSpec},
 };
 
 use epilogue_engine::webhook::may_set_header;
@@ -57,9 +58,32 @@ fn check_agent(agent: &Agent, at: &KeyPath, allow_private: bool, report: &mut Re
             report.fail(at.key("webhook").key("headers").key(name), "is not a header to be set");
         }
         report.called_url(at.key("webhook").key("url"), &webhook.url, allow_private);
+        check_events(webhook.events.as_deref(), &at.key("webhook").key("events"), report);
     }
+    check_variables(&agent.variables, &at.key("variables"), report);
     check_forms(&agent.analysis, &at.key("analysis"), report);
     check_tools(&agent.tools, &at.key("tools"), allow_private, report);
+}
+
+/// Checks which events a webhook asks for.
+fn check_events(events: Option<&[String]>, at: &KeyPath, report: &mut Report) {
+    let known: Vec<_> = StepKind::ALL.into_iter().filter_map(StepKind::event).collect();
+    for (index, event) in events.unwrap_or_default().iter().enumerate() {
+        if !known.contains(&event.as_str()) {
+            report.fail(at.index(index), format!("must be one of {}", known.join(", ")));
+        }
+    }
+}
+
+/// Checks which variables an agent fills in.
+fn check_variables(variables: &[VariableSpec], at: &KeyPath, report: &mut Report) {
+    if variables.len() > SPECS_MAX {
+        report.fail(at.clone(), format!("must have at most {SPECS_MAX} entries"));
+    }
+    report.unique(variables.iter().map(|spec| &spec.key), |index| at.index(index).key("key"));
+    for (index, spec) in variables.iter().enumerate() {
+        report.name(at.index(index).key("key"), &spec.key);
+    }
 }
 
 /// Checks the models that tenants may name.

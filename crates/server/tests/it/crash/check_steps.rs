@@ -36,7 +36,8 @@ pub fn steps(db: &Connection, sessions: &[Stored], found: &mut Findings) {
     let sql = "SELECT lower(hex(s.session_id)), s.kind, s.state,
                 (SELECT group_concat(outcome) FROM
                     (SELECT outcome FROM step_attempts a WHERE a.org_id = s.org_id
-                        AND a.session_id = s.session_id AND a.kind = s.kind ORDER BY number))
+                        AND a.session_id = s.session_id AND a.kind = s.kind AND a.target = s.target
+                     ORDER BY number))
                FROM steps s ORDER BY s.session_id, s.kind";
     let mut by_session: HashMap<String, Vec<(String, String, String)>> = HashMap::new();
     for (session, step) in rows(db, sql, |row| {

@@ -4,6 +4,7 @@
 mod world;
 
 use reqwest::Method;
+use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 
 use self::world::{CANARY, KEY, PROJECT, REMEMBERING, World, holds};
@@ -43,7 +44,9 @@ impl Client<'_> {
             ]);
             let body = json!({ "session_id": name, "messages": said, "stream": stream });
             let url = format!("{}/v1/projects/{PROJECT}/chat/completions", self.url);
-            let request = self.http.post(url).bearer_auth(KEY).json(&body);
+            let key = format!("{CANARY} {name} {stream}");
+            let request = self.http.post(url).bearer_auth(KEY).header("idempotency-key", key);
+            let request = request.json(&body);
             let answer = request.send().await.expect("an answer");
             assert_eq!(answer.status(), 200);
             let text = answer.text().await.expect("read");
@@ -188,6 +191,10 @@ async fn a_server_that_is_killed_at_any_step_purges_all_the_same() {
         server.kill().await;
         assert_eq!(world.found(), Vec::<String>::new(), "{moment}");
     }
+    let told = world.told.lock().expect("nobody panicked");
+    for event in ["session.ended", "session.finalized"] {
+        assert!(told.iter().any(|told| told == event), "{event} in {told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,10 +227,10 @@ fn tables_with(database: &rusqlite::Connection, needle: &str) -> Vec<String> {
         let mut rows = rows.query([]).expect("read");
         while let Some(row) = rows.next().expect("a row") {
             let found = (0..columns).any(|column| {
-                let bytes = match row.get_ref(column).expect("a value") {
-                    rusqlite::types::ValueRef::Text(bytes)
-                    | rusqlite::types::ValueRef::Blob(bytes) => bytes,
-                    _ => return false,
+                let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) =
+                    row.get_ref(column).expect("a value")
+                else {
+                    return false;
                 };
                 bytes.windows(needle.len()).any(|part| part == needle.as_bytes())
             });

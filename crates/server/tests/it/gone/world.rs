@@ -87,7 +87,7 @@ impl World {
                 if asked["response_format"].is_object() {
                     gate.pass("analysis").await;
                 }
-                Ok(streamed(&answered(&asked)))
+                Ok(answered(&asked))
             }
         });
         let hook = Peer::start(move |request: Request<Bytes>| {
@@ -132,26 +132,37 @@ pub fn holds(bytes: &[u8]) -> bool {
     has(CANARY) || has(ESCAPED)
 }
 
-/// What the model says: words that quote what it was told, or a form full of it.
-fn answered(asked: &Value) -> String {
+/// What the model says: a form full of it, a call that saves it, or words that quote it.
+fn answered(asked: &Value) -> Response<Body> {
     let schema = &asked["response_format"]["json_schema"]["schema"]["properties"];
-    let Some(labels) = schema.as_object() else { return format!("You said {CANARY}, I think.") };
-    let value = |schema: &Value| {
-        let kind = schema["type"].to_string();
-        match kind {
-            kind if kind.contains("boolean") => json!(true),
-            kind if kind.contains("number") => json!(7),
-            _ => json!(CANARY),
-        }
-    };
-    let values = labels.iter().map(|(name, schema)| (name.clone(), value(schema)));
-    Value::Object(values.collect()).to_string()
+    if let Some(labels) = schema.as_object() {
+        let values = labels.iter().map(|(name, schema)| (name.clone(), value(schema)));
+        let form = Value::Object(values.collect()).to_string();
+        return streamed(&json!({ "content": form }), "stop");
+    }
+    let last = asked["messages"].as_array().and_then(|messages| messages.last());
+    let saves = asked["tools"].to_string().contains("save_variables");
+    if saves && last.is_some_and(|message| message["role"] != "tool") {
+        let arguments = json!({ "saved": CANARY }).to_string();
+        let function = json!({ "name": "save_variables", "arguments": arguments });
+        let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": function });
+        return streamed(&json!({ "tool_calls": [call] }), "tool_calls");
+    }
+    streamed(&json!({ "content": format!("You said {CANARY}, I think.") }), "stop")
 }
 
-fn streamed(text: &str) -> Response<Body> {
+fn value(schema: &Value) -> Value {
+    match schema["type"].to_string() {
+        kind if kind.contains("boolean") => json!(true),
+        kind if kind.contains("number") => json!(7),
+        _ => json!(CANARY),
+    }
+}
+
+fn streamed(delta: &Value, reason: &str) -> Response<Body> {
     let event = |choice: Value| format!("data: {}\n\n", json!({ "choices": [choice] }));
-    let said = event(json!({ "index": 0, "delta": { "content": text } }));
-    let last = event(json!({ "index": 0, "delta": {}, "finish_reason": "stop" }));
+    let said = event(json!({ "index": 0, "delta": delta }));
+    let last = event(json!({ "index": 0, "delta": {}, "finish_reason": reason }));
     let mut response = Response::new(Body::from(format!("{said}{last}data: [DONE]\n\n")));
     let kind = http::HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -164,7 +175,13 @@ fn config(model: &str, hook: &str) -> Value {
         let mut agent = json!({
             "id": id, "name": "An agent", "prompt": "You help {{name}}.",
             "model": { "provider": "openai", "base_url": model, "name": "fake" },
-            "webhook": { "url": hook, "secret": SECRET },
+            "webhook": {
+                "url": hook, "secret": SECRET, "events": ["session.ended", "session.finalized"],
+            },
+            "variables": [
+                { "key": "saved", "type": "string", "description": "Anything." },
+                { "key": "found", "type": "string", "description": "Anything else." },
+            ],
             "analysis": [
                 { "name": "evaluation", "labels": [{ "name": "result", "type": "number" }] },
             ],

@@ -83,7 +83,8 @@ async fn the_official_client_for_python_drives_completions_unchanged() {
     let python = clients().join("python/bin/python");
     assert!(python.exists(), "{REMEDY}: {}", python.display());
     let mut command = Command::new(python);
-    command.arg(script("openai.py"));
+    // Isolated: the script's own folder is no place for modules.
+    command.arg("-I").arg(script("openai.py"));
     drive(command).await;
 }
 

@@ -53,6 +53,9 @@ ALTER TABLE steps_with_targets RENAME TO steps;
 CREATE INDEX steps_due ON steps (org_id, lane, due_at, owed_at) WHERE due_at IS NOT NULL;
 CREATE INDEX steps_parked ON steps (org_id, owed_at) WHERE state = 'parked';
 CREATE INDEX steps_by_time ON steps (org_id, owed_at);
+-- What is still to be told to a subscriber: settled when the subscription goes.
+CREATE INDEX steps_to_subscribers ON steps (org_id, target)
+    WHERE target <> x'' AND state <> 'done' AND state <> 'skipped';
 
 CREATE TABLE step_attempts_with_targets (
     org_id      TEXT    NOT NULL,

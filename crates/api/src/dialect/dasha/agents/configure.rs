@@ -73,6 +73,8 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
             features.member("postCallAnalysis", forms)
         })?;
         Ok(Agent {
+            memory_of: None,
+            variable_keys: None,
             id,
             name: root.member("name", |part| part.name(1, NAME_CHARS_MAX))?,
             description,

@@ -71,7 +71,9 @@ pub(super) fn lay(
             }
             "postSessionWebhook" => {
                 overlay.webhook = switched(&part, |part| webhook(api, part, parts))?;
-                hook::hide(&mut shown);
+                if let Change::To(hook) = &overlay.webhook {
+                    hook::hide(&mut shown, &hook.url, parts);
+                }
             }
             _ => {}
         }
@@ -144,10 +146,12 @@ fn evaluation(part: &Part<'_>) -> Result<Change<Label>, Error> {
     }
     label.required = true;
     let enabled = match below("postEvaluationConfig.enabled", "enabled") {
-        Some(part) => part.flag()?,
-        None => true,
+        Some(part) => Some(part.flag()?),
+        None => None,
     };
-    Ok(if enabled { Change::To(label) } else { Change::Off })
+    // What says neither that it is on nor what may be answered asks nothing.
+    let asks = enabled.unwrap_or(label.kind != LabelKind::Text);
+    Ok(if asks { Change::To(label) } else { Change::Off })
 }
 
 fn bounds(part: &Part<'_>) -> Result<(Option<Number>, Option<Number>), Error> {

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use epilogue_core::{
-    Agent,
     agent::{SecretRef, WebhookSpec},
-    overlay::Hook,
+    overlay::{Change, Hook},
 };
 use epilogue_engine::webhook::may_set_header;
 use http::{HeaderValue, header::CONTENT_TYPE};
@@ -35,9 +34,18 @@ pub(super) fn webhook(api: &Api, part: &Part<'_>, parts: &Parts) -> Result<Hook,
     let null = Value::Null;
     let at = Part::new("postSessionWebhook.url", members.get("url").unwrap_or(&null));
     let text = at.text(1, usize::MAX).map_err(|_| at.wrong("must be an https URL"))?;
-    let url = receiver(api, text).map_err(|wrong| at.wrong(wrong))?;
-    let now = parts.overlay().over(&parts.configured, &"".into());
-    let known = known(&now, &url);
+    let now = parts.overlay().over(&parts.configured, &"".into()).webhook;
+    let url = match now.as_ref().filter(|_| is_shown(text, parts)) {
+        // What was shown comes back: it is the address that is there.
+        Some(now) => now.url.clone(),
+        None => receiver(api, text).map_err(|wrong| at.wrong(wrong))?,
+    };
+    if url.password() == Some(MASK) {
+        return Err(at.wrong("must say its password again"));
+    }
+    // A mask stands for a secret of the webhook that is there, and of no other: nobody is to learn one by
+    // having it sent elsewhere, be it on the same host.
+    let known = now.as_ref().filter(|now| now.url == url);
     let headers = match given(members, "headers") {
         None => BTreeMap::new(),
         Some(value) => headers(&Part::new("postSessionWebhook.headers", value), known)?,
@@ -49,10 +57,34 @@ pub(super) fn webhook(api: &Api, part: &Part<'_>, parts: &Parts) -> Result<Hook,
     Ok(Hook { url, headers, events })
 }
 
-/// The webhook whose secrets a mask may stand for: the one that is there, as long as it leads to the
-/// same place. Nobody is to learn a secret by having it sent elsewhere.
-fn known<'a>(agent: &'a Agent, url: &Url) -> Option<&'a WebhookSpec> {
-    agent.webhook.as_ref().filter(|webhook| webhook.url.origin() == url.origin())
+/// Whether this is how the address of the webhook that is there is shown.
+fn is_shown(text: &str, parts: &Parts) -> bool {
+    match parts.overlay().webhook {
+        Change::Kept => {
+            parts.configured.webhook.as_ref().is_some_and(|webhook| operators(&webhook.url) == text)
+        }
+        Change::Off => false,
+        Change::To(_) => parts
+            .document()
+            .get("postSessionWebhook")
+            .is_some_and(|webhook| webhook.get("url").and_then(Value::as_str) == Some(text)),
+    }
+}
+
+/// The address of the operator's webhook as it is shown: its host alone, for the rest is where services
+/// of webhooks put their tokens.
+fn operators(url: &Url) -> String {
+    format!("{}/{MASK}", url.origin().ascii_serialization())
+}
+
+/// An address without the password that may stand in it.
+pub(in super::super) fn masked(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // It fails only for addresses that cannot have a password.
+        let _ = url.set_password(Some(MASK));
+    }
+    url.into()
 }
 
 fn headers(
@@ -101,8 +133,13 @@ fn events(part: &Part<'_>) -> Result<Vec<String>, Error> {
     Ok(events)
 }
 
-/// Puts the mask in the place of every header's value.
-pub(super) fn hide(webhook: &mut Value) {
+/// Puts the mask in the place of every header's value, and of the address's password.
+pub(super) fn hide(webhook: &mut Value, url: &Url, parts: &Parts) {
+    if let Some(shown) = webhook.get_mut("url")
+        && !shown.as_str().is_some_and(|text| is_shown(text, parts))
+    {
+        *shown = masked(url).into();
+    }
     let headers = webhook.get_mut("headers").and_then(Value::as_array_mut);
     for pair in headers.into_iter().flatten() {
         if let Some(value) = pair.get_mut("value") {
@@ -113,11 +150,6 @@ pub(super) fn hide(webhook: &mut Value) {
 
 /// A configured webhook in the words of this API.
 pub(super) fn shown(webhook: &WebhookSpec, default: &[&str]) -> Value {
-    let mut url = webhook.url.clone();
-    if url.password().is_some() {
-        // It fails only for addresses that cannot have a password.
-        let _ = url.set_password(Some(MASK));
-    }
     let headers = webhook.headers.keys().map(|key| {
         let pair = [("key", key.as_str()), ("value", MASK)];
         Value::Object(pair.map(|(name, text)| (name.to_owned(), text.into())).into_iter().collect())
@@ -125,7 +157,7 @@ pub(super) fn shown(webhook: &WebhookSpec, default: &[&str]) -> Value {
     let events = webhook.events.clone();
     let events = events.unwrap_or_else(|| default.iter().map(ToString::to_string).collect());
     let mut shown = Map::new();
-    shown.insert("url".to_owned(), url.as_str().into());
+    shown.insert("url".to_owned(), operators(&webhook.url).into());
     shown.insert("headers".to_owned(), headers.collect());
     shown.insert("events".to_owned(), events.into());
     Value::Object(shown)

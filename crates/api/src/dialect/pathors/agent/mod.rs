@@ -2,7 +2,7 @@
 //! acted upon as an overlay, and everything that was written as the document that is shown.
 
 mod document;
-mod hook;
+pub(super) mod hook;
 mod part;
 mod view;
 

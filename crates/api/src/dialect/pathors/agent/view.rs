@@ -50,7 +50,7 @@ pub(super) fn of(project: &Project, parts: &Parts) -> Value {
 /// The operator's agent in the words of this API.
 fn configured(agent: &Agent) -> Map<String, Value> {
     let webhook = agent.webhook.as_ref();
-    let keys = webhook.and_then(|webhook| webhook.variable_keys.as_ref());
+    let keys = agent.variable_keys.as_ref();
     let variables = agent.variables.iter().map(|variable| {
         json!({
             "key": variable.key,

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "tests write their messages in place")]
 fn read(messages: Value) -> Result<Vec<NewMessage>, Error> {
     super::read(&Members::read(json!({ "messages": messages }).to_string().as_bytes()))
 }

@@ -56,5 +56,6 @@ fn read(
     let asked = Asked::read(body)?;
     let key = names::key(headers)?;
     let named = names::session(api, &member.project.id, headers, body, key.as_deref())?;
+    let key = key.as_deref().map(names::kept);
     Ok(Talk { api: api.clone(), member, asked, named, key, gone })
 }

@@ -1,5 +1,7 @@
 //! The session of a completion: named by a header, or by the body, or by the server.
 
+use std::fmt::Write as _;
+
 use epilogue_core::ProjectId;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -39,7 +41,10 @@ pub(super) fn session(
     body: &Members,
     key: Option<&str>,
 ) -> Result<Named, Error> {
-    let given = match headers.get(SESSION_ID) {
+    // Clients set the header from variables that may be empty.
+    let header =
+        headers.get(SESSION_ID).filter(|header| !header.as_bytes().trim_ascii().is_empty());
+    let given = match header {
         Some(header) => Some(of_header(header)?),
         None => body.get("session_id").map(|_| limits::name(body)).transpose()?,
     };
@@ -69,7 +74,22 @@ fn of_call(project: &ProjectId, key: &str) -> String {
     digest.update(project.as_str());
     digest.update(key);
     let digest = digest.finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let (half, _) = digest.split_at(16);
+    hex(half)
+}
+
+/// A call's name as it is kept: it outlives the conversation, so it must not tell what the client put
+/// into it.
+pub(super) fn kept(key: &str) -> String {
+    hex(&Sha256::digest(key))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut name, byte| {
+        // A text takes whatever is written to it.
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
 }
 
 /// The header that names the session in an answer. `None`: its name cannot stand in a header, and came

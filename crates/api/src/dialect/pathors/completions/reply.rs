@@ -122,6 +122,7 @@ struct Said<'a> {
 
 /// This API does not tell what a turn used.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the published names")]
 struct Usage {
     prompt_tokens: i32,
     completion_tokens: i32,

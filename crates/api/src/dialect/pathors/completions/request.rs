@@ -40,9 +40,17 @@ impl Asked {
             None => false,
             Some(stream) => stream.as_bool().ok_or_else(|| wrong("stream", "must be a boolean"))?,
         };
-        let person = body.get("user").and_then(Value::as_str).and_then(Person::new);
+        let person = person(body)?;
         Ok(Self { messages, tools, stream, person })
     }
+}
+
+/// The person, by our own member: what OpenAI calls `user` is not looked at, for many send one for all.
+fn person(body: &Members) -> Result<Option<Person>, Error> {
+    let Some(given) = body.get("user_identifier") else { return Ok(None) };
+    let given = given.as_str().filter(|given| given.len() <= Person::BYTES_MAX);
+    let form = format!("must be a string of at most {} bytes", Person::BYTES_MAX);
+    given.map(Person::new).ok_or_else(|| wrong("user_identifier", &form))
 }
 
 /// A part of the request is not as it must be.
@@ -104,6 +112,7 @@ fn tool(at: &str, given: &Value) -> Result<ToolDefinition, Error> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write their members in place")]
     fn asked(more: Value) -> Result<Asked, Error> {
         let mut body = json!({ "messages": [{ "role": "user", "content": "x" }] });
         let members = body.as_object_mut().expect("an object");
@@ -126,10 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_the_person() {
-        let person = |user: Value| asked(json!({ "user": user })).expect("a call").person;
+    fn the_person_is_named_by_our_own_member() {
+        let named = |who: Value| asked(json!({ "user_identifier": who, "user": "x" }));
+        let person = |who: Value| named(who).expect("a call").person;
         assert_eq!(person(json!(" Ann@Example.com ")), Person::new("ann@example.com"));
-        assert_eq!((person(json!(7)), person(json!(""))), (None, None));
+        assert_eq!((person(json!(null)), person(json!(" "))), (None, None));
+        let long = |bytes: usize| named(json!("x".repeat(bytes)));
+        assert!(long(Person::BYTES_MAX).is_ok() && long(Person::BYTES_MAX + 1).is_err());
+        assert!(named(json!(7)).is_err());
     }
 
     #[test]

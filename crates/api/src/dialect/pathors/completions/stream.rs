@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     reply::{Chunk, Delta, Head, Reply},
-    turn::{NoTurn, TRIES_MAX, Talk, failed, gone, not_begun, outrun},
+    turn::{NoTurn, TRIES_MAX, Talk, failed, gone, hung_up, not_begun, outrun},
 };
 use crate::dialect::pathors::error::Error;
 
@@ -39,6 +39,7 @@ pub(super) async fn answer(talk: &Talk) -> Result<Response, Error> {
         match attempt(talk, tries).await {
             Ok(response) => return Ok(response),
             Err(NoTurn::Over) => {}
+            Err(NoTurn::Ended) => return Ok(ended(talk)),
             Err(NoTurn::Refused(error)) => return Err(error),
         }
     }
@@ -46,20 +47,16 @@ pub(super) async fn answer(talk: &Talk) -> Result<Response, Error> {
 }
 
 async fn attempt(talk: &Talk, tries: u32) -> Result<Response, NoTurn> {
-    let request = talk.begin(tries).await?;
+    let (request, was_open) = talk.begin(tries).await?;
     let session = request.session;
     let engine = talk.api.engine();
     // Who hangs up while it waits in line is forgotten.
     let taken = talk.gone.unless(engine.turn(request)).await;
-    let mut turn = taken.ok_or_else(hung_up)?.map_err(not_begun)?;
+    let mut turn = taken.ok_or_else(hung_up)?.map_err(|error| not_begun(error, was_open))?;
     let first = talk.gone.unless(first(&mut turn)).await.ok_or_else(hung_up)?;
     let mut record = turn.record;
-    let mut telling = Telling {
-        head: Head::new((session, &talk.named.name), turn.number, engine.now()),
-        waiting: VecDeque::new(),
-        has_begun: false,
-        is_over: false,
-    };
+    let mut telling =
+        Telling::new(Head::new((session, &talk.named.name), turn.number, engine.now()));
     match first {
         TurnEvent::Failed(why) if why != TurnFailure::SessionEnded => {
             return Err(NoTurn::Refused(failed(why)));
@@ -72,9 +69,14 @@ async fn attempt(talk: &Talk, tries: u32) -> Result<Response, NoTurn> {
     Ok(([NO_BUFFERING], Sse::new(told(telling, turn.events, record, clock))).into_response())
 }
 
-/// Nobody reads this.
-fn hung_up() -> Error {
-    Error::bad("The caller hung up")
+/// The answer to a call whose session ended while it waited.
+fn ended(talk: &Talk) -> Response {
+    let engine = talk.api.engine();
+    let head = Head::new((engine.new_session_id(), &talk.named.name), 0, engine.now());
+    let mut telling = Telling::new(head);
+    telling.end(&Reply::cut(String::new()));
+    let told = stream::iter(telling.waiting.into_iter().map(Ok::<_, Infallible>));
+    ([NO_BUFFERING], Sse::new(told)).into_response()
 }
 
 /// The first word, or the end of a turn that has none.
@@ -130,6 +132,10 @@ struct Telling {
 }
 
 impl Telling {
+    const fn new(head: Head) -> Self {
+        Self { head, waiting: VecDeque::new(), has_begun: false, is_over: false }
+    }
+
     /// What happens, in this API's words.
     async fn take(&mut self, event: &TurnEvent, record: &mut oneshot::Receiver<TurnRecord>) {
         match event {

@@ -1,6 +1,10 @@
 //! From a call to the turn of a session: the live one of its name, or a fresh one.
 
-use epilogue_core::{Session, Span};
+use epilogue_core::{
+    EndReason, Session, Span,
+    message::Said,
+    open_calls::{self, Misfit},
+};
 use epilogue_engine::{
     records::SessionName,
     session::{
@@ -41,8 +45,10 @@ pub(super) struct Talk {
 
 /// Why a turn has no answer of its own.
 pub(super) enum NoTurn {
-    /// The session has ended meanwhile: what was said begins another.
+    /// The session was over before the call came: what was said begins another.
     Over,
+    /// The session has ended while the call waited in its line.
+    Ended,
     /// It is refused.
     Refused(Error),
 }
@@ -55,10 +61,10 @@ impl From<Error> for NoTurn {
 
 impl Talk {
     /// The turn of the session with this name. Of one that has ended, a turn is taken as well if the
-    /// call has a name: it may be on record there.
-    pub async fn begin(&self, tries: u32) -> Result<TurnRequest, NoTurn> {
-        let (session, is_fresh) = match self.answered_before(tries).await? {
-            Some(session) => (session, false),
+    /// call has a name: it may be on record there. With it, whether the session was open when it was found.
+    pub async fn begin(&self, tries: u32) -> Result<(TurnRequest, bool), NoTurn> {
+        let session = match self.answered_before(tries).await? {
+            Some(session) => session,
             None => self.enter().await?,
         };
         if tries == 0 {
@@ -69,16 +75,17 @@ impl Talk {
             key: self.key.clone(),
             deferred: self.asked.tools.clone(),
             told_whole: !self.asked.stream,
-            names_session: is_fresh && self.named.is_made,
             ..TurnExtras::default()
         };
-        Ok(TurnRequest {
+        let was_open = session.is_live(self.api.engine().now());
+        let request = TurnRequest {
             org: session.org,
             session: session.id,
             input: TurnInput::Messages(self.asked.messages.clone()),
             when_busy: WhenBusy::Wait,
             extras,
-        })
+        };
+        Ok((request, was_open))
     }
 
     /// The latest session of the name, if the call may be on record there.
@@ -91,27 +98,42 @@ impl Talk {
         Ok(self.api.engine().find(self.member.org(), &latest).await?)
     }
 
-    /// The live session of the name, or a fresh one, and whether it is that.
-    async fn enter(&self) -> Result<(Session, bool), Error> {
+    /// The live session of the name, or a fresh one.
+    async fn enter(&self) -> Result<Session, Error> {
         let (api, member, name) = (&self.api, &self.member, &*self.named.name);
         if let Some(live) = enter::live(api, member, name).await? {
-            return Ok((live, false));
+            return Ok(live);
         }
-        let subject = Subject::Opens(member.org().clone(), member.key.clone());
-        limits::within(api, &subject, api.settings().opens_per_minute)?;
+        self.fits_a_fresh_session()?;
         let person = self.asked.person.clone();
-        let beginning = Beginning { person, ..Beginning::default() };
-        let entered = enter::enter(api, member, name, &beginning).await?;
-        Ok((entered.session, entered.is_fresh))
+        let beginning = Beginning { person, with_turn: true, ..Beginning::default() };
+        Ok(enter::enter(api, member, name, &beginning).await?.session)
+    }
+
+    /// Nothing is opened for words that no session could begin with, such as results of tools.
+    fn fits_a_fresh_session(&self) -> Result<(), Error> {
+        let said = self.asked.messages.iter().cloned().map(|body| Said { body, tokens: 0 });
+        let fits = open_calls::fit(&[], said.collect(), self.api.engine().now());
+        fits.map(drop).map_err(|misfit| misfits(&misfit))
     }
 }
 
-/// Why a turn did not begin.
-pub(super) fn not_begun(error: TurnError) -> NoTurn {
+fn misfits(misfit: &Misfit) -> Error {
+    Error::bad(format!("messages: {misfit}"))
+}
+
+/// Why a turn did not begin. Who found the session open is told of its end; to others, and where the
+/// session never came about, there is another.
+pub(super) fn not_begun(error: TurnError, was_open: bool) -> NoTurn {
     NoTurn::Refused(match error {
+        TurnError::Over(ended) if was_open && ended.reason != EndReason::Failed => {
+            return NoTurn::Ended;
+        }
+        TurnError::Lapsed(_) if was_open => return NoTurn::Ended,
         TurnError::Over(_) | TurnError::Lapsed(_) | TurnError::NoSession => return NoTurn::Over,
+        error @ TurnError::ToolTaken(_) => Error::bad(format!("tools: {error}")),
         TurnError::NoAgent => Error::bad("The agent of this project takes no turns"),
-        TurnError::Misfit(misfit) => Error::bad(format!("messages: {misfit}")),
+        TurnError::Misfit(misfit) => misfits(&misfit),
         TurnError::Busy | TurnError::Overrun => {
             let message = "Too many messages wait for this session";
             Error::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(RETRY_AFTER)
@@ -146,11 +168,16 @@ pub(super) fn failed(failure: TurnFailure) -> Error {
 }
 
 /// Why a whole turn has no answer.
-pub(super) fn refused(error: WholeTurnError) -> NoTurn {
+pub(super) fn refused(error: WholeTurnError, was_open: bool) -> NoTurn {
     match error {
-        WholeTurnError::NotBegun(error) => not_begun(error),
+        WholeTurnError::NotBegun(error) => not_begun(error, was_open),
         WholeTurnError::Failed(failure) => NoTurn::Refused(failed(failure)),
     }
+}
+
+/// Nobody reads this.
+pub(super) fn hung_up() -> Error {
+    Error::bad("The caller hung up")
 }
 
 /// What is said of a call whose answer has gone with its session.
