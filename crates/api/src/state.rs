@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
+use tokio::sync::Semaphore;
 
 use crate::{
     dialect::{

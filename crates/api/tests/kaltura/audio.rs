@@ -55,6 +55,9 @@ async fn s2_4_recordings_are_heard_without_a_voice() {
     assert_eq!(house.heard(1).await, ["ID3"]);
 }
 
+/// The parts of a form: their names and what is in them.
+type Parts<'a> = &'a [(&'a str, &'a [u8])];
+
 /// "Absent, non-numeric or ≤ 0 → 400."; "Missing `audio` or `turnId` → 400"
 #[tokio::test]
 async fn s2_4_missing_and_wrong_parts_are_400() {
@@ -62,7 +65,7 @@ async fn s2_4_missing_and_wrong_parts_are_400() {
     let client = house.created().await;
     let long = "t".repeat(257);
     let duration = "duration must be a number of seconds above 0";
-    let cases: [(&[(&str, &[u8])], &str); 9] = [
+    let cases: [(Parts<'_>, &str); 9] = [
         (&[("duration", b"1"), ("audio", b"x")], "turnId is required"),
         (&[("turnId", b" "), ("duration", b"1"), ("audio", b"x")], "turnId is required"),
         (
