@@ -107,7 +107,7 @@ async fn a_database_that_cannot_be_written_is_named() {
     let home = Home::new(&config(&json!({ "organizations": [organization] })));
     home.start().await.stop().await;
     let text = complaint(&run_with_mode(&home, &home.database(), 0o400).await, 1);
-    assert!(text.contains("epilogue.db") && text.contains("readonly"), "{text}");
+    assert!(text.contains("epilogue.db") && text.contains("Permission denied"), "{text}");
 }
 
 /// Runs a server that may not do what the mode of `path` forbids. Root may do anything, so it lets
