@@ -121,9 +121,13 @@ fn every_key_that_exists_stands_in_the_reference() {
         let is_one_of_many = matches!(way.last(), Some(Segment::Index(_)));
         let present: HashSet<_> =
             present.as_table().expect("a table").keys().map(String::as_str).collect();
+        let elsewhere = |key: &str| {
+            let text = reference_in_full();
+            text.contains(&format!("{key} =")) || text.contains(&format!(".{key}]"))
+        };
         for key in known_keys(&reference, &way) {
             let shown = present.contains(key)
-                || (is_one_of_many && reference_in_full().contains(&format!("{key} =")))
+                || (is_one_of_many && elsewhere(key))
                 || way.last() == Some(&Segment::Key("speech".into()))
                 // Shown with the models that the operator lists; an agent's own stands beside its model.
                 || (*key == "price" && way.last() == Some(&Segment::Key("model".into())));
