@@ -117,8 +117,10 @@ fn every_key_that_exists_stands_in_the_reference() {
                 Segment::Key(key) => value[key.as_str()].clone(),
                 Segment::Index(index) => value[*index].clone(),
             });
-        // A label's options and type, a rule's tool: one of the examples in the list shows them.
-        let is_one_of_many = matches!(way.last(), Some(Segment::Index(_)));
+        // A label's options and type, a rule's tool, a second agent: one of the examples shows them.
+        let further = |segment: &Segment| matches!(segment, Segment::Index(place) if *place > 0);
+        let is_one_of_many =
+            matches!(way.last(), Some(Segment::Index(_))) || way.iter().any(further);
         let present: HashSet<_> =
             present.as_table().expect("a table").keys().map(String::as_str).collect();
         let elsewhere = |key: &str| {
