@@ -1,5 +1,5 @@
 //! Kaltura Sessions (KS): what a partner's backend signs with its admin secret, checked here without
-//! asking anybody. Both published layouts are read; contract section 1, [ks].
+//! asking anybody. Both published layouts are read; contract section 1.
 
 use aes::Aes128;
 use base64::{
