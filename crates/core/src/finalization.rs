@@ -199,7 +199,7 @@ impl From<&Step> for Standing {
 /// Whether the step of this kind and receiver may run, given where the session's steps stand.
 ///
 /// `purge` destroys what the others read, so it waits until they have settled for good, and a
-/// parked one holds it; see [`holds`] for where the API itself promises that nothing stays. The rest only
+/// parked one holds it; see `holds` for where the API itself promises that nothing stays. The rest only
 /// wait for others to be at rest, so that one parked step does not silence the webhooks; and what is
 /// told to one receiver never waits for another.
 pub fn is_ready(
