@@ -13,6 +13,7 @@ pub mod finalization;
 pub mod id;
 pub mod integration;
 pub mod ledger;
+pub mod memory;
 pub mod message;
 pub mod money;
 pub mod open_calls;
