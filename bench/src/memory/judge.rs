@@ -25,21 +25,26 @@ pub struct Verdict {
     pub silent: Option<bool>,
 }
 
-/// Judges an answer: sentences, the best first.
-pub fn judge(question: &Question, recalled: &[String]) -> Verdict {
-    let recalled: Vec<_> = recalled.iter().take(RECALLED).map(|text| plain(text)).collect();
+/// Judges an answer: sentences, the best first, and whether each is said to be true on the day of the
+/// question. What is said to be over, or not to have begun, misleads nobody.
+pub fn judge(question: &Question, recalled: &[(String, bool)]) -> Verdict {
+    let recalled = recalled.iter().take(RECALLED);
+    let recalled: Vec<_> = recalled.map(|(text, is_so)| (plain(text), *is_so)).collect();
     let has = |sentence: &String, strings: &Vec<String>| {
         strings.iter().all(|any| any.split('|').any(|string| sentence.contains(&plain(string))))
     };
-    let is_expected = |sentence: &&String| question.expect.iter().any(|fact| has(sentence, fact));
-    let wrong = recalled.iter().filter(|sentence| !is_expected(sentence)).any(|sentence| {
-        question.never.iter().any(|string| sentence.contains(&plain(string)))
-    });
+    let is_expected = |(sentence, _): &&(String, bool)| {
+        question.expect.iter().any(|fact| has(sentence, fact))
+    };
+    let misleads = |(sentence, is_so): &(String, bool)| {
+        *is_so && question.never.iter().any(|string| sentence.contains(&plain(string)))
+    };
+    let wrong = recalled.iter().filter(|said| !is_expected(said)).any(misleads);
     if question.nothing {
         return Verdict { recall: None, precision: None, timely: None, silent: Some(!wrong) };
     }
     let expected = question.expect.len();
-    let found = |fact: &&Vec<String>| recalled.iter().any(|sentence| has(sentence, fact));
+    let found = |fact: &&Vec<String>| recalled.iter().any(|(sentence, _)| has(sentence, fact));
     let found = question.expect.iter().filter(found).count();
     let first = recalled.iter().take(expected).filter(is_expected).count();
     let changes = question.as_of.is_some() || !question.never.is_empty();
@@ -103,7 +108,7 @@ mod tests {
     }
 
     fn judged(question: &Question, recalled: &[&str]) -> Verdict {
-        judge(question, &recalled.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+        judge(question, &recalled.iter().map(|&text| (text.to_owned(), true)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -126,6 +131,8 @@ mod tests {
         assert_eq!(judged(&asked, &[moved]).timely, Some(true));
         assert_eq!(judged(&asked, &[moved, "The user lives in Porto."]).timely, Some(false));
         assert_eq!(judged(&asked, &["The user has a cat."]).timely, Some(false));
+        let over = [(moved.to_owned(), true), ("The user lives in Porto.".to_owned(), false)];
+        assert_eq!(judge(&asked, &over).timely, Some(true), "it is said to be over");
     }
 
     #[test]

@@ -25,25 +25,26 @@ impl Words {
     }
 }
 
-/// Sentences by BM25, the best first.
+/// Facts by BM25 of their sentences, the best first.
 pub fn search(
     facts: &[RecalledFact],
     ask: &str,
     how: Words,
     as_of: Option<Timestamp>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<RecalledFact>> {
     let database = Connection::open_in_memory()?;
     let tokens = match how {
         Words::Sqlite => "unicode61",
         Words::Ours => "unicode61 tokenchars '~'",
     };
     database.execute_batch(&format!(
-        "CREATE VIRTUAL TABLE fact USING fts5 (words, sentence UNINDEXED, tokenize = \"{tokens}\")"
+        "CREATE VIRTUAL TABLE fact USING fts5 (words, tokenize = \"{tokens}\")"
     ))?;
     let is_so = |fact: &&RecalledFact| as_of.is_none_or(|at| is_valid(fact, at));
-    for fact in facts.iter().filter(is_so) {
-        let row = (how.of(&fact.sentence), &fact.sentence);
-        database.execute("INSERT INTO fact (words, sentence) VALUES (?1, ?2)", row)?;
+    let facts: Vec<_> = facts.iter().filter(is_so).collect();
+    for (place, fact) in facts.iter().enumerate() {
+        let row = (place, how.of(&fact.sentence));
+        database.execute("INSERT INTO fact (rowid, words) VALUES (?1, ?2)", row)?;
     }
     let split = how.of(ask);
     let asked = split.split(|c: char| !c.is_alphanumeric() && c != '~' && !is_mark(c));
@@ -53,9 +54,10 @@ pub fn search(
         return Ok(Vec::new());
     }
     let mut found = database
-        .prepare("SELECT sentence FROM fact WHERE fact MATCH ?1 ORDER BY rank, rowid LIMIT ?2")?;
-    let rows = found.query_map((asked.join(" OR "), RECALLED), |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        .prepare("SELECT rowid FROM fact WHERE fact MATCH ?1 ORDER BY rank, rowid LIMIT ?2")?;
+    let places = found.query_map((asked.join(" OR "), RECALLED), |row| row.get::<_, usize>(0))?;
+    let places: Vec<usize> = places.collect::<rusqlite::Result<_>>()?;
+    Ok(places.into_iter().map(|place| facts[place].clone()).collect())
 }
 
 /// Vowel signs, which belong to their words.
@@ -63,7 +65,8 @@ fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
 
-fn is_valid(fact: &RecalledFact, at: Timestamp) -> bool {
+/// Whether it is known to have been true at that time.
+pub fn is_valid(fact: &RecalledFact, at: Timestamp) -> bool {
     fact.valid_from.is_none_or(|from| from <= at) && fact.valid_until.is_none_or(|until| at < until)
 }
 
