@@ -13,9 +13,9 @@ use epilogue_engine::{
     clock::{SharedClock, SystemClock},
     ids::Ids,
     inbox::InboxWorker,
-    llm::{Models, OpenAi, Scripted},
+    llm::{LanguageModel, Models, OpenAi, Scripted},
     media::MediaPlane,
-    memory::EmbeddedMemory,
+    memory::{EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory},
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
@@ -35,6 +35,9 @@ use crate::{
 
 /// How long whoever speaks may take for a part of what is said.
 const SPEECH_TIMEOUT: Span = Span::from_secs(20);
+
+/// How long whoever says what sentences are like may take for some of them.
+const EMBEDDINGS_TIMEOUT: Span = Span::from_secs(10);
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -153,12 +156,14 @@ fn parts(
     let allow_private = config.security.allow_private_webhooks;
     let openai = OpenAi::new(clock.clone(), ids.clone(), allow_private)
         .map_err(|error| StartError::Outgoing(error.into()))?;
+    let models: Arc<dyn LanguageModel> =
+        Models::new(openai, Scripted::new(clock.clone()), config.models.clone());
     Ok(Parts {
         node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
-        models: Models::new(openai, Scripted::new(clock.clone()), config.models.clone()),
+        models,
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory: Arc::new(EmbeddedMemory::new(storage.clone())),
+        memory: memory(config, &storage, &models, (&clock, &ids))?,
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),
@@ -168,6 +173,28 @@ fn parts(
         clock,
         ids,
     })
+}
+
+/// Who remembers.
+fn memory(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    models: &Arc<dyn LanguageModel>,
+    (clock, ids): (&SharedClock, &Arc<Ids>),
+) -> Result<Arc<dyn Memory>, StartError> {
+    let embeddings = config.memory.embeddings.as_ref().map(|embeddings| {
+        let endpoint = EmbeddingsEndpoint {
+            base_url: embeddings.base_url.clone(),
+            name: embeddings.name.clone(),
+            api_key: embeddings.api_key.clone(),
+        };
+        EndpointEmbeddings::new(endpoint, EMBEDDINGS_TIMEOUT, clock.clone())
+            .map(|embeddings| Arc::new(embeddings) as Arc<dyn Embeddings>)
+            .map_err(|error| StartError::Outgoing(error.into()))
+    });
+    let (storage, models) = (storage.clone(), models.clone());
+    let memory = EmbeddedMemory::new(storage, models, clock.clone(), ids.clone());
+    Ok(Arc::new(memory.with_embeddings(embeddings.transpose()?)))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -5,6 +5,8 @@
 //! forgotten is gone, or the report says what is not.
 
 mod embedded;
+mod embeddings;
+mod forget;
 mod recollection;
 
 use async_trait::async_trait;
@@ -15,6 +17,7 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 
 pub use self::{
     embedded::EmbeddedMemory,
+    embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
 };
 use crate::llm::ModelError;
@@ -38,6 +41,8 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Who can say what follows from it. `None`: nobody, so that only the conversation itself is kept.
     pub model: Option<ModelSpec>,
+    /// How long this attempt may take. What takes longer comes back unfinished.
+    pub patience: Span,
 }
 
 /// What came of a conversation that was handed over.

@@ -200,7 +200,7 @@ impl Engine {
 
     /// What is remembered of the person. Late or failing memory never fails an open.
     async fn recall(&self, request: &OpenSession, agent: &Agent) -> Option<String> {
-        let person = request.person.as_ref().filter(|_| agent.memory)?;
+        let person = request.person.as_ref().filter(|_| agent.memory.recalls())?;
         let asked = RecallRequest {
             org: request.org.clone(),
             scope: person.memory_scope(agent.remembers_as()),

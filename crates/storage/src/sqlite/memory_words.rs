@@ -121,7 +121,7 @@ pub(super) fn question(salt: &[u8], text: &str) -> Option<String> {
     (!tokens.is_empty()).then(|| tokens.join(" OR "))
 }
 
-/// Facts whose words fit, the best first.
+/// Facts whose words fit, the best first. The joins are crossed so that the index, which is smallest, comes first.
 pub(super) fn facts(
     db: &Connection,
     org: &OrgId,
@@ -131,8 +131,8 @@ pub(super) fn facts(
 ) -> Result<Vec<FactId>> {
     let mut statement = db.prepare_cached(concat!(
         "SELECT f.fact FROM memory_words
-         JOIN memory_documents d ON d.number = memory_words.rowid
-         JOIN facts f ON f.org_id = d.org_id AND f.scope = d.scope AND f.fact = d.fact
+         CROSS JOIN memory_documents d ON d.number = memory_words.rowid
+         CROSS JOIN facts f ON f.org_id = d.org_id AND f.scope = d.scope AND f.fact = d.fact
          WHERE memory_words MATCH ?3 AND d.org_id = ?1 AND d.scope = ?2 AND ",
         seen!(),
         " ORDER BY bm25(memory_words), f.told_at DESC LIMIT ?4"
@@ -154,7 +154,7 @@ pub(super) fn episodes(
 ) -> Result<Vec<SessionId>> {
     let mut statement = db.prepare_cached(
         "SELECT d.session_id FROM memory_words
-         JOIN memory_documents d ON d.number = memory_words.rowid
+         CROSS JOIN memory_documents d ON d.number = memory_words.rowid
          WHERE memory_words MATCH ?3 AND d.org_id = ?1 AND d.scope = ?2 AND d.session_id IS NOT NULL
          ORDER BY bm25(memory_words) LIMIT ?4",
     )?;

@@ -207,7 +207,10 @@ impl World {
     }
 
     fn assemble(&self, storage: Arc<dyn Storage>, node: &str) -> Engine {
-        let memory = FakeMemory::new(EmbeddedMemory::new(storage.clone()), self.mood.clone());
+        let clock = Arc::new(self.clock.clone());
+        let ids = Arc::new(Ids::seeded(self.seed));
+        let real = EmbeddedMemory::new(storage.clone(), self.model.clone(), clock, ids);
+        let memory = FakeMemory::new(real, self.mood.clone());
         Engine::new(Parts {
             storage,
             clock: Arc::new(self.clock.clone()),
