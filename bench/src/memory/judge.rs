@@ -33,9 +33,8 @@ pub fn judge(question: &Question, recalled: &[(String, bool)]) -> Verdict {
     let has = |sentence: &String, strings: &Vec<String>| {
         strings.iter().all(|any| any.split('|').any(|string| sentence.contains(&plain(string))))
     };
-    let is_expected = |(sentence, _): &&(String, bool)| {
-        question.expect.iter().any(|fact| has(sentence, fact))
-    };
+    let is_expected =
+        |(sentence, _): &&(String, bool)| question.expect.iter().any(|fact| has(sentence, fact));
     let misleads = |(sentence, is_so): &(String, bool)| {
         *is_so && question.never.iter().any(|string| sentence.contains(&plain(string)))
     };
@@ -146,7 +145,8 @@ mod tests {
     #[test]
     fn a_score_is_the_mean_of_those_that_count() {
         let one = question(&[&["a"]], &["b"]);
-        let verdicts = [judged(&one, &["a"]), judged(&one, &["b"]), judged(&question(&[], &[]), &[])];
+        let verdicts =
+            [judged(&one, &["a"]), judged(&one, &["b"]), judged(&question(&[], &[]), &[])];
         let expected = Score { recall: 0.5, precision: 0.5, timely: 0.5, silent: 1.0 };
         assert_eq!(Score::of(&verdicts), expected);
     }

@@ -1,6 +1,7 @@
 //! Measures memory: how much of what people said is recalled when it is asked for, on the evaluation set
 //! (`bench/memory/README.md`), held against full-text search over the same facts.
 
+mod clock;
 mod judge;
 mod people;
 mod plain;
@@ -31,8 +32,15 @@ pub struct Options {
     /// The model's name there
     #[arg(long, requires = "model")]
     name: Option<String>,
-    /// The variable of the environment that has the endpoint's key
-    #[arg(long, requires = "model", value_name = "VARIABLE")]
+    /// An OpenAI-compatible endpoint that says what sentences are like; without it words, the graph and
+    /// time find facts
+    #[arg(long, value_name = "BASE_URL", requires = "embeddings_name")]
+    embeddings: Option<String>,
+    /// The name of the model for that
+    #[arg(long, requires = "embeddings", value_name = "NAME")]
+    embeddings_name: Option<String>,
+    /// The variable of the environment that has the endpoints' key
+    #[arg(long, value_name = "VARIABLE")]
     key: Option<String>,
     /// Show each question that is not answered as it should be
     #[arg(long)]
@@ -59,8 +67,8 @@ pub async fn measure(options: &Options, folder: &Path) -> Result<()> {
 
 /// A way to search, as it is called in the table.
 const FULL_TEXT: &str = "full text";
-/// The same, with all that the memory knows but the graph.
-const DATED: &str = "full text, our words, true that day";
+/// The same with the memory's words and dates.
+const DATED: &str = "full text, our words, dated";
 
 /// The ranking is looked at on one half of the people and holds on the other, which it has not seen.
 fn halves(asked: &[Asked]) -> [(&'static str, Vec<&Asked>); 3] {

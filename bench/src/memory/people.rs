@@ -122,7 +122,8 @@ fn read_one(folder: &Path, path: &Path) -> Result<Case> {
         return Err(wrong("there is not one answer for each session".into()).into());
     }
     for answer in &answers.sessions {
-        let read = Extraction::read(&answer.to_string()).map_err(|error| wrong(error.to_string()))?;
+        let read =
+            Extraction::read(&answer.to_string()).map_err(|error| wrong(error.to_string()))?;
         if !read.problems.is_empty() {
             return Err(wrong(read.problems.join(", ")).into());
         }
@@ -141,7 +142,9 @@ fn day<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Timestamp, D::
     Ok(time(from)? + NOON)
 }
 
-fn maybe_day<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Timestamp>, D::Error> {
+fn maybe_day<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<Timestamp>, D::Error> {
     day(from).map(Some)
 }
 
@@ -184,7 +187,10 @@ mod tests {
             assert!(times.is_sorted() && times.last() < Some(&case.today), "{}", case.name);
             assert!(case.questions.len() >= 3 && !case.topics.is_empty(), "{}", case.name);
             let speaks = |session: &Session| {
-                session.messages.iter().all(|(Said::User(text) | Said::Agent(text))| !text.is_empty())
+                session
+                    .messages
+                    .iter()
+                    .all(|(Said::User(text) | Said::Agent(text))| !text.is_empty())
                     && matches!(session.messages.first(), Some(Said::User(_)))
             };
             assert!(case.sessions.iter().all(speaks), "{}", case.name);
@@ -202,9 +208,9 @@ mod tests {
                 let told = |strings: &Vec<String>| {
                     let plain = judge::plain(&strings.join(" "));
                     let words = plain.split([' ', '|', ',', '.']).filter(|word| !word.is_empty());
-                    words.map(|word| word.chars().take(4).collect::<String>()).any(|stem| {
-                        stem.chars().count() >= 2 && said.contains(&stem)
-                    })
+                    words
+                        .map(|word| word.chars().take(4).collect::<String>())
+                        .any(|stem| stem.chars().count() >= 2 && said.contains(&stem))
                 };
                 assert!(question.expect.iter().all(told), "{ask}");
             }

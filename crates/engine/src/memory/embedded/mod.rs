@@ -91,7 +91,7 @@ impl EmbeddedMemory {
         &self,
         conversation: &Conversation,
         model: &ModelSpec,
-        chunk: &Chunk,
+        chunk: &Chunk<'_>,
         until: Timestamp,
     ) -> Result<AbsorbRequest, MemoryError> {
         let extraction = self.extract(conversation, model, chunk, until).await?;
