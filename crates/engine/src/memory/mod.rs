@@ -9,6 +9,7 @@ mod embeddings;
 mod forget;
 mod people;
 mod recollection;
+mod retention;
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -21,6 +22,7 @@ pub use self::{
     embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
     people::PersonMemory,
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
+    retention::Retention,
 };
 use crate::llm::ModelError;
 

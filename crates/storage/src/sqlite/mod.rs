@@ -21,6 +21,7 @@ mod log;
 mod memory;
 mod memory_absorb;
 mod memory_erase;
+mod memory_expire;
 mod memory_find;
 mod memory_graph;
 mod memory_words;
