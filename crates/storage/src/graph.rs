@@ -114,7 +114,7 @@ pub struct FoundFacts {
     pub by_vector: Vec<FactId>,
     /// By how near they stand in the graph to what the question names, and to what was found.
     pub by_distance: Vec<FactId>,
-    /// By when they were told; those that the others found, or the last ones if there is no question.
+    /// By when they were told; those that the others found, and the last ones.
     pub by_time: Vec<FactId>,
     /// All of them, in the order of their ids.
     pub facts: Vec<FactView>,

@@ -1,8 +1,6 @@
 //! Forgetting a person, everywhere, in one call.
 
-use std::collections::BTreeSet;
-
-use epilogue_core::{OrgId, Person};
+use epilogue_core::{OrgId, Person, event::Activity};
 use epilogue_storage::{ErasureReport, ErasureStep};
 
 use super::ForgetRequest;
@@ -16,21 +14,16 @@ impl Engine {
     /// Forgets a person: what is remembered of them under whatever agent, what was recalled into their
     /// sessions, and their transcripts if that is asked for. The ledger and the counters stay. The report
     /// says what was removed, and what could not be. Harmless to repeat; empty if nobody like that is known.
+    /// The activity log says how much that was, and of whom only as a digest.
     pub async fn forget(
         &self,
         org: &OrgId,
         person: &Person,
         transcripts: bool,
+        by: Option<String>,
     ) -> Result<ErasureReport> {
-        let agents = self.store().agents(org).await?;
-        let remembering: BTreeSet<_> = agents.iter().map(|(_, a)| a.remembers_as()).collect();
-        let mut scopes: Vec<_> =
-            remembering.into_iter().map(|agent| person.memory_scope(agent)).collect();
-        for scope in self.store().scopes_of(org, person.key()).await? {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
+        let memories = self.memories_of(org, person).await?;
+        let scopes: Vec<_> = memories.into_iter().map(|memory| memory.scope).collect();
         let now = self.now();
         let mut report = ErasureReport::default();
         let erase = async || self.store().erase_person(org, person, &scopes, now).await;
@@ -51,6 +44,9 @@ impl Engine {
             let erase = async || self.store().erase_transcripts(org, person, now).await;
             repeat(erase, &mut report).await?;
         }
+        let told = serde_json::json!({ "removed": report.removed, "left": report.left.len() });
+        let entry = Activity::person_forgotten(person.key(), &told, by, self.now());
+        self.store().note_erasure(org, entry).await?;
         let removed: u64 = report.removed.iter().map(|removed| removed.count).sum();
         tracing::info!(%org, removed, left = report.left.len(), "a person was forgotten");
         Ok(report)

@@ -7,6 +7,7 @@
 mod embedded;
 mod embeddings;
 mod forget;
+mod people;
 mod recollection;
 
 use async_trait::async_trait;
@@ -18,6 +19,10 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 pub use self::{
     embedded::EmbeddedMemory,
     embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
+    people::{
+        Correction, End, ExportPlace, Exported, MemoryGraph, MemoryQuestion, PersonMemory,
+        ShownCorrection, ShownEntity, ShownFact, WhyBelieved,
+    },
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
 };
 use crate::llm::ModelError;
@@ -71,7 +76,8 @@ pub struct RecallRequest {
     pub scope: MemoryScope,
     /// What it is about. `None`: whatever is worth knowing when the person returns.
     pub query: Option<String>,
-    /// As of when: what was true then. `None`: whatever has ever been true.
+    /// As of when: what was true then. `None`: whatever was ever true or is announced, and what is over
+    /// after what is not.
     pub as_of: Option<Timestamp>,
     /// At most so many facts.
     pub limit: u32,
@@ -151,4 +157,9 @@ pub trait Memory: Send + Sync {
     /// Forgets a person wherever this memory keeps things outside the store, which
     /// [`crate::Engine::forget`] clears by itself before it asks. Harmless to repeat.
     async fn forget(&self, request: &ForgetRequest) -> Result<ErasureReport, MemoryError>;
+
+    /// Whether everything is kept in the store, where single facts can be looked at and put right.
+    fn is_in_store(&self) -> bool {
+        false
+    }
 }

@@ -12,7 +12,7 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    memory_graph::{entities, fact, fact_columns, view},
+    memory_graph::{called, entities, fact, fact_columns},
     memory_words::{Document, index},
 };
 use crate::{AbsorbOutcome, AbsorbRequest, Result};
@@ -251,7 +251,7 @@ fn write(
     Ok(())
 }
 
-/// The words by which a fact is found: its sentence, and the names of its ends.
+/// The words by which a fact is found: its sentence, its relation, and what its ends are called.
 pub(super) fn index_fact(
     db: &Connection,
     org: &OrgId,
@@ -259,13 +259,11 @@ pub(super) fn index_fact(
     salt: &[u8],
     fact: &Fact,
 ) -> Result<()> {
-    let seen = view(db, org, scope, fact.clone())?;
-    let name = |id, name: String| if id == EntityId::PERSON { String::new() } else { name };
     let text = [
         fact.sentence.as_str(),
-        &name(fact.subject, seen.subject),
+        &called(db, org, scope, fact.subject)?,
         &fact.relation.replace('_', " "),
-        &name(fact.object, seen.object),
+        &called(db, org, scope, fact.object)?,
     ]
     .join("\n");
     index(db, org, scope, salt, Document::Fact(fact.id), &text)

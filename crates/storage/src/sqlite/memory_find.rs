@@ -51,9 +51,8 @@ pub(super) fn find(
     for id in orders.into_iter().flatten().collect::<BTreeSet<_>>() {
         facts.extend(read(db, org, scope, *id)?.map(|fact| (*id, fact)));
     }
-    if question.text.trim().is_empty() && question.vector.is_none() {
-        facts.extend(look.last_told()?.into_iter().map(|fact| (fact.id, fact)));
-    }
+    // Whoever asks in words of their own is still told what was said last.
+    facts.extend(look.last_told()?.into_iter().map(|fact| (fact.id, fact)));
     let mut by_time: Vec<&Fact> = facts.values().collect();
     by_time.sort_by_key(|fact| std::cmp::Reverse((fact.told_at, fact.id)));
     found.by_time = by_time.into_iter().map(|fact| fact.id).collect();

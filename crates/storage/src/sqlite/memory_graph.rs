@@ -81,6 +81,21 @@ fn name(db: &Connection, org: &OrgId, scope: &MemoryScope, id: EntityId) -> Resu
     Ok(entity(db, org, scope, id)?.map(|entity| entity.name).unwrap_or_default())
 }
 
+/// What an entity is called: its name, and what tells it from others of that name, which is often how the
+/// person speaks of it ("my sister"). Nothing for the person themself, who stands in nearly every fact.
+pub(super) fn called(
+    db: &Connection,
+    org: &OrgId,
+    scope: &MemoryScope,
+    id: EntityId,
+) -> Result<String> {
+    if id == EntityId::PERSON {
+        return Ok(String::new());
+    }
+    let Some(entity) = entity(db, org, scope, id)? else { return Ok(String::new()) };
+    Ok(format!("{} {}", entity.name, entity.hint.unwrap_or_default()))
+}
+
 /// One fact.
 pub(super) fn read(
     db: &Connection,

@@ -108,3 +108,6 @@ impl Storage for SqliteStorage {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod memory_tests;

@@ -91,7 +91,7 @@ impl EmbeddedMemory {
         &self,
         conversation: &Conversation,
         model: &ModelSpec,
-        chunk: &Chunk,
+        chunk: &Chunk<'_>,
         until: Timestamp,
     ) -> Result<AbsorbRequest, MemoryError> {
         let extraction = self.extract(conversation, model, chunk, until).await?;
@@ -201,6 +201,10 @@ impl Memory for EmbeddedMemory {
     /// Everything is in the store, which [`crate::Engine::forget`] clears.
     async fn forget(&self, _request: &ForgetRequest) -> Result<ErasureReport, MemoryError> {
         Ok(ErasureReport::default())
+    }
+
+    fn is_in_store(&self) -> bool {
+        true
     }
 }
 
