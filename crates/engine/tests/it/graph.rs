@@ -22,7 +22,9 @@ use serde_json::{Value, json};
 use crate::support::{
     Setup, TestEngine,
     model::{end, text},
-    org, settle,
+    org,
+    outside::Mood,
+    settle,
 };
 
 const DAY: i64 = 86_400_000;
@@ -248,6 +250,30 @@ async fn whoever_is_forgotten_while_a_model_reads_is_not_remembered() {
     assert_eq!(sentences(&app).await, Vec::<String>::new());
     let next = app.session(app.open_with(by_ann).await).await;
     assert_eq!(next.context.recalled, None);
+}
+
+/// What was recalled a moment before its person was forgotten does not come into the session.
+#[tokio::test]
+async fn whoever_is_forgotten_while_a_session_opens_is_not_in_it() {
+    let app = TestEngine::with(reading).await;
+    by_the_words(&app);
+    converse(&app, "I live in c4n4ry").await;
+    app.memory_is(Mood::Slow);
+    let mut opening = app.opening();
+    by_ann(&mut opening);
+    let engine = app.engine.clone();
+    let open = tokio::spawn(async move { engine.open(opening).await });
+    // The store answers on threads of its own: it is asked again until it has been read.
+    for _ in 0..100 {
+        settle().await;
+        app.storage.recall(&org(), &scope(), 1).await.expect("read");
+    }
+    let report = app.engine.forget(&org(), &ann(), false).await.expect("forgotten");
+    assert!(report.count("store.facts") == 1 && !open.is_finished());
+    app.memory_is(Mood::Well);
+    let opened = open.await.expect("no panic").expect("it opens");
+    let stored = app.session(opened.session.id).await;
+    assert_eq!((opened.session.context.recalled, stored.context.recalled), (None, None));
 }
 
 /// After a person was forgotten nothing of them is anywhere, and the books are as they were.
