@@ -240,7 +240,7 @@ async fn whoever_is_forgotten_while_a_model_reads_is_not_remembered() {
     let working = tokio::spawn(async move { worker.run_until_idle().await });
     let reading = hand.next().await;
     app.advance(Span::from_millis(1));
-    let report = app.engine.forget(&org(), &ann(), false).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), false, None).await.expect("forgotten");
     assert_eq!(report.count("store.episodes"), 1);
     let answer = json!({ "facts": [lives("c4n4ry")], "ended": [] });
     reading.say(&answer.to_string());
@@ -268,7 +268,7 @@ async fn whoever_is_forgotten_while_a_session_opens_is_not_in_it() {
         settle().await;
         app.storage.recall(&org(), &scope(), 1).await.expect("read");
     }
-    let report = app.engine.forget(&org(), &ann(), false).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), false, None).await.expect("forgotten");
     assert!(report.count("store.facts") == 1 && !open.is_finished());
     app.memory_is(Mood::Well);
     let opened = open.await.expect("no panic").expect("it opens");
@@ -338,7 +338,7 @@ async fn a_forgotten_person_leaves_nothing_but_the_books() {
         app.storage.list_ledger(&org(), None, &page).await.expect("read").items
     };
     let before = (ledger().await, app.session(first).await.usage);
-    let report = app.engine.forget(&org(), &ann(), true).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), true, None).await.expect("forgotten");
     for place in
         ["store.facts", "store.episodes", "store.entities", "store.recalled", "store.transcripts"]
     {
@@ -349,7 +349,7 @@ async fn a_forgotten_person_leaves_nothing_but_the_books() {
     assert!(!after.contains("c4n4ry"), "{after}");
     assert_eq!((ledger().await, app.session(first).await.usage), before);
     assert_eq!(app.transcript(bystander).await.len(), 3, "others stay");
-    let again = app.engine.forget(&org(), &ann(), true).await.expect("forgotten");
+    let again = app.engine.forget(&org(), &ann(), true, None).await.expect("forgotten");
     assert!(again.is_empty(), "{again:?}");
 }
 

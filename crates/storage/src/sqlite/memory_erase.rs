@@ -112,6 +112,10 @@ pub(super) fn erase_fact(
             "store.fact_sources",
             "DELETE FROM fact_sources WHERE org_id = ?1 AND scope = ?2 AND fact = ?3",
         ),
+        (
+            "store.corrections",
+            "DELETE FROM fact_corrections WHERE org_id = ?1 AND scope = ?2 AND fact = ?3",
+        ),
         ("store.facts", "DELETE FROM facts WHERE org_id = ?1 AND scope = ?2 AND fact = ?3"),
     ] {
         let gone = db.prepare_cached(sql)?.execute(params![org.as_str(), scope.0, fact.0])?;

@@ -20,6 +20,7 @@ mod ledger;
 mod log;
 mod memory;
 mod memory_absorb;
+mod memory_curate;
 mod memory_erase;
 mod memory_expire;
 mod memory_find;
