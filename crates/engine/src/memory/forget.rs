@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use epilogue_core::{OrgId, Person};
+use epilogue_core::{MemoryScope, OrgId, Person};
 use epilogue_storage::{ErasureReport, ErasureStep};
 
 use super::ForgetRequest;
@@ -22,15 +22,7 @@ impl Engine {
         person: &Person,
         transcripts: bool,
     ) -> Result<ErasureReport> {
-        let agents = self.store().agents(org).await?;
-        let remembering: BTreeSet<_> = agents.iter().map(|(_, a)| a.remembers_as()).collect();
-        let mut scopes: Vec<_> =
-            remembering.into_iter().map(|agent| person.memory_scope(agent)).collect();
-        for scope in self.store().scopes_of(org, person.key()).await? {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
+        let scopes = self.scopes_of(org, person).await?;
         let now = self.now();
         let mut report = ErasureReport::default();
         let erase = async || self.store().erase_person(org, person, &scopes, now).await;
@@ -54,6 +46,23 @@ impl Engine {
         let removed: u64 = report.removed.iter().map(|removed| removed.count).sum();
         tracing::info!(%org, removed, left = report.left.len(), "a person was forgotten");
         Ok(report)
+    }
+}
+
+impl Engine {
+    /// Every scope under which a person may be known: those that the store knows, and one for each agent, for
+    /// what was remembered before the store knew whose it is.
+    pub(super) async fn scopes_of(&self, org: &OrgId, person: &Person) -> Result<Vec<MemoryScope>> {
+        let agents = self.store().agents(org).await?;
+        let remembering: BTreeSet<_> = agents.iter().map(|(_, a)| a.remembers_as()).collect();
+        let mut scopes: Vec<_> =
+            remembering.into_iter().map(|agent| person.memory_scope(agent)).collect();
+        for scope in self.store().scopes_of(org, person.key()).await? {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        Ok(scopes)
     }
 }
 

@@ -7,6 +7,7 @@
 mod embedded;
 mod embeddings;
 mod forget;
+mod people;
 mod recollection;
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 pub use self::{
     embedded::EmbeddedMemory,
     embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
+    people::PersonMemory,
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
 };
 use crate::llm::ModelError;
@@ -71,7 +73,8 @@ pub struct RecallRequest {
     pub scope: MemoryScope,
     /// What it is about. `None`: whatever is worth knowing when the person returns.
     pub query: Option<String>,
-    /// As of when: what was true then. `None`: whatever has ever been true.
+    /// As of when: what was true then. `None`: whatever was ever true or is announced, and what is over
+    /// after what is not.
     pub as_of: Option<Timestamp>,
     /// At most so many facts.
     pub limit: u32,

@@ -205,7 +205,8 @@ impl Engine {
             org: request.org.clone(),
             scope: person.memory_scope(agent.remembers_as()),
             query: None,
-            as_of: Some(self.now()),
+            // Also what is announced for later, and what was: each says since and until when.
+            as_of: None,
             limit: FACTS_RECALLED,
         };
         let recall = self.inner.parts.memory.recall(&asked);

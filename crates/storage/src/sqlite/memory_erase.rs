@@ -49,7 +49,7 @@ pub(super) fn erase_person(
 }
 
 /// Removes what there is room for. Facts go first, and the scope itself last: what is left is found again.
-fn erase_scope(
+pub(super) fn erase_scope(
     db: &Connection,
     org: &OrgId,
     scope: &MemoryScope,

@@ -107,3 +107,6 @@ impl Storage for SqliteStorage {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod memory_tests;

@@ -1,6 +1,9 @@
 //! Recalling: several ways of finding facts, made one order.
 
-use epilogue_core::memory::{BEGINNING, FactId, Ranking, fuse};
+use epilogue_core::{
+    Timestamp,
+    memory::{BEGINNING, FactId, Ranking, fuse},
+};
 use epilogue_storage::{Episode, FactQuestion, FactView, FoundFacts};
 
 use super::{EmbeddedMemory, MemoryError, RecallRequest, RecalledFact, Recollection};
@@ -20,6 +23,9 @@ const BY_VECTOR: f64 = 1.0;
 const BY_DISTANCE: f64 = 0.4;
 const BY_TIME: f64 = 0.2;
 
+/// How much a fact still counts that is over, where no time is asked for.
+const OVER: f64 = 0.5;
+
 impl EmbeddedMemory {
     pub(super) async fn recollect(
         &self,
@@ -32,7 +38,8 @@ impl EmbeddedMemory {
         let seen = if asked.query.is_some() { EPISODES_SEEN } else { EPISODES_ALONE };
         let latest = self.storage.recall(&asked.org, &asked.scope, seen).await?;
         let mut episodes = fitting(latest, &found, asked.query.is_some());
-        let facts = ranked(found, asked.limit as usize);
+        let now = asked.as_of.is_none().then(|| self.clock.now());
+        let facts = ranked(found, now, asked.limit as usize);
         let shown = if facts.is_empty() { EPISODES_ALONE as usize } else { EPISODES_BESIDE };
         episodes.truncate(shown);
         episodes.sort_by_key(|episode| std::cmp::Reverse(episode.at));
@@ -68,8 +75,8 @@ fn fitting(latest: Vec<Episode>, found: &FoundFacts, is_asked: bool) -> Vec<Reca
     ranked.into_iter().map(|(_, episode)| recalled(episode)).collect()
 }
 
-/// The facts in one order, the best first.
-fn ranked(found: FoundFacts, limit: usize) -> Vec<RecalledFact> {
+/// The facts in one order, the best first. What is over `now` comes after what fits about as well.
+fn ranked(found: FoundFacts, now: Option<Timestamp>, limit: usize) -> Vec<RecalledFact> {
     let FoundFacts { by_words, by_vector, by_distance, by_time, mut facts, .. } = found;
     let orders = [
         Ranking { found: by_words, weight: BY_WORDS },
@@ -77,13 +84,16 @@ fn ranked(found: FoundFacts, limit: usize) -> Vec<RecalledFact> {
         Ranking { found: by_distance, weight: BY_DISTANCE },
         Ranking { found: by_time, weight: BY_TIME },
     ];
-    let fused = fuse::<FactId>(&orders);
     let mut best = Vec::new();
-    for (id, score) in fused.into_iter().take(limit) {
+    for (id, score) in fuse::<FactId>(&orders) {
         if let Some(place) = facts.iter().position(|view| view.fact.id == id) {
-            best.push(fact(facts.swap_remove(place), score));
+            let view = facts.swap_remove(place);
+            let is_over = now.zip(view.fact.valid_until).is_some_and(|(now, until)| until <= now);
+            best.push(fact(view, if is_over { score * OVER } else { score }));
         }
     }
+    best.sort_by(|a, b| b.score.total_cmp(&a.score));
+    best.truncate(limit);
     best
 }
 
