@@ -42,6 +42,9 @@ pub struct Options {
     /// The variable of the environment that has the endpoints' key
     #[arg(long, value_name = "VARIABLE")]
     key: Option<String>,
+    /// Only the first so many people, for a look
+    #[arg(long, value_name = "N")]
+    people: Option<usize>,
     /// Show each question that is not answered as it should be
     #[arg(long)]
     misses: bool,
@@ -49,7 +52,8 @@ pub struct Options {
 
 /// Measures, prints and keeps the figures.
 pub async fn measure(options: &Options, folder: &Path) -> Result<()> {
-    let cases = people::read(&people::folder())?;
+    let mut cases = people::read(&people::folder())?;
+    cases.truncate(options.people.unwrap_or(usize::MAX));
     let outcome = run::run(&cases, options).await?;
     if options.misses {
         misses(&outcome.asked);
