@@ -4,19 +4,13 @@ use epilogue_core::{MemoryScope, OrgId, SessionId, Timestamp, memory::FactId};
 use rusqlite::{Connection, params};
 
 use super::{
-    memory_erase::erase_fact,
+    memory_erase::drop_fact,
+    memory_graph::read,
     memory_words::{Document, unindex},
     row,
     writer::Db,
 };
 use crate::{EXPIRED_AT_ONCE, ErasureReport, ErasureStep, Result};
-
-/// Entities of a scope of which nothing is known any more.
-const ORPHANS: &str = "DELETE FROM entities WHERE org_id = ?1 AND scope = ?2
-    AND NOT EXISTS (SELECT 1 FROM facts f WHERE f.org_id = ?1 AND f.scope = ?2
-        AND f.subject = entities.entity)
-    AND NOT EXISTS (SELECT 1 FROM facts f WHERE f.org_id = ?1 AND f.scope = ?2
-        AND f.object = entities.entity)";
 
 /// A scope in which nothing is left.
 const EMPTY: &str = "DELETE FROM memory_scopes WHERE org_id = ?1 AND scope = ?2
@@ -30,7 +24,9 @@ pub(super) fn expire(writer: &Db<'_>, org: &OrgId, before: Timestamp) -> Result<
     for (scope, session) in &old {
         let id = session.0.as_bytes().as_slice();
         for fact in only_known_from(db, org, scope, *session)? {
-            erase_fact(db, org, scope, fact, &mut report)?;
+            if let Some(known) = read(db, org, scope, fact)? {
+                drop_fact(db, org, scope, &known, &mut report)?;
+            }
         }
         let gone = db
             .prepare_cached(
@@ -45,8 +41,6 @@ pub(super) fn expire(writer: &Db<'_>, org: &OrgId, before: Timestamp) -> Result<
             )?
             .execute(params![org.as_str(), scope.0, id])?;
         report.removed("store.episodes", gone as u64);
-        let gone = db.prepare_cached(ORPHANS)?.execute(params![org.as_str(), scope.0])?;
-        report.removed("store.entities", gone as u64);
         db.prepare_cached(EMPTY)?.execute(params![org.as_str(), scope.0])?;
     }
     if !old.is_empty() {
