@@ -115,9 +115,9 @@ async fn sees_the_end(browser: &Browser, client: &super::Client, speaking: &Glan
     assert!(gone.frames >= speaking.frames && gone.transport == "closed", "{gone:?}");
     // Its own timers: only when they have run out does the connection count as lost.
     let lost = eventually("the connection to be lost", async || {
-        let events = browser.events().await.into_iter();
-        let mut connections = events.skip_while(|event| event.value != "connected");
-        connections.find(|event| event.what == "connection" && event.value != "connected")
+        let connections = browser.events().await.into_iter().filter(|e| e.what == "connection");
+        let mut since = connections.skip_while(|event| event.value != "connected");
+        since.find(|event| event.value != "connected")
     });
     let lost = lost.await;
     assert!(lost.at > closed, "{events:?} {lost:?}");
