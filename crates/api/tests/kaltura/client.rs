@@ -57,6 +57,7 @@ fn settings() -> KalturaSettings {
         agent: agent.into(),
         admin_secret: ADMIN_SECRET.into(),
         static_ks: vec![hash(ks)],
+        opens_per_minute: 0,
     };
     KalturaSettings {
         partners: vec![
