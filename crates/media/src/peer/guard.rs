@@ -12,5 +12,15 @@ pub(crate) struct Failed;
 
 /// Does something that may fail by a panic. Whatever it was doing it with is not to be used any more.
 pub(crate) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T, Failed> {
-    panic::catch_unwind(AssertUnwindSafe(act)).map_err(|_| Failed)
+    panic::catch_unwind(AssertUnwindSafe(act)).map_err(|_| {
+        #[cfg(test)]
+        FAILURES.set(FAILURES.get() + 1);
+        Failed
+    })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often something failed here, which is to be never unless a test wants it.
+    pub(crate) static FAILURES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

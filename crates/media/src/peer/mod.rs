@@ -21,6 +21,8 @@ use str0m::{
     net::{DatagramSend, Protocol, Receive},
 };
 
+#[cfg(test)]
+pub(crate) use guard::FAILURES;
 pub(crate) use guard::guarded;
 use offer::Track;
 pub use {
