@@ -97,7 +97,10 @@ impl House {
     }
 
     /// Has the hall do something, and carries over what comes of it.
-    pub(super) fn act<T>(&mut self, act: impl FnOnce(&mut Hall, Instant, &mut HallOutputs) -> T) -> T {
+    pub(super) fn act<T>(
+        &mut self,
+        act: impl FnOnce(&mut Hall, Instant, &mut HallOutputs) -> T,
+    ) -> T {
         let mut out = HallOutputs::default();
         let result = act(&mut self.hall, self.now, &mut out);
         for datagram in out.datagrams() {

@@ -23,12 +23,7 @@ pub(crate) enum Fate {
 
 /// Fates of a datagram.
 pub(crate) fn fates() -> impl Strategy<Value = Fate> {
-    prop_oneof![
-        (1..4_usize).prop_map(Fate::Whole),
-        changes(),
-        Just(Fate::Lost),
-        Just(Fate::Late),
-    ]
+    prop_oneof![(1..4_usize).prop_map(Fate::Whole), changes(), Just(Fate::Lost), Just(Fate::Late),]
 }
 
 /// Fates after which a datagram is another.

@@ -4,7 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::{prop_assert, proptest};
 
-use super::{Host, OfferError, Patience, Peer, VideoCodec, fake_viewer::SERVER, fake_viewer::some_moment};
+use super::{
+    Host, OfferError, Patience, Peer, VideoCodec, fake_viewer::SERVER, fake_viewer::some_moment,
+};
 use crate::hostile::{
     cases,
     offers::{BROWSERS, spoilt},
