@@ -74,6 +74,9 @@ const LINES: [&str; 30] = [
     "a=fingerprint:sha-1 00",
 ];
 
+/// Which way a medium flows.
+const FLOWS: [&str; 4] = ["a=recvonly", "a=sendrecv", "a=sendonly", "a=inactive"];
+
 /// How a session description is spoilt.
 #[derive(Clone, Debug)]
 enum Change {
@@ -82,6 +85,8 @@ enum Change {
     Swap(Index, Index),
     /// One word of a line is another.
     Says(Index, Index, String),
+    /// One of the media flows another way.
+    Flows(Index, &'static str),
     Insert(Index, &'static str),
     Character(Index, char),
     Cut(Index),
@@ -98,6 +103,7 @@ fn change() -> impl Strategy<Value = Change> {
         3 => (line(), line()).prop_map(|(from, to)| Change::Repeat(from, to)),
         2 => (line(), line()).prop_map(|(one, other)| Change::Swap(one, other)),
         6 => (line(), line(), value).prop_map(|(line, word, value)| Change::Says(line, word, value)),
+        3 => (line(), select(&FLOWS[..])).prop_map(|(which, flow)| Change::Flows(which, flow)),
         4 => (line(), select(&LINES[..])).prop_map(|(place, line)| Change::Insert(place, line)),
         2 => (line(), any::<char>()).prop_map(|(place, c)| Change::Character(place, c)),
         1 => line().prop_map(Change::Cut),
@@ -137,6 +143,14 @@ impl Change {
             Self::Says(line, word, value) => {
                 let line = &mut lines[line.index(count)];
                 *line = with_word(line, word, value);
+            }
+            Self::Flows(which, flow) => {
+                let mut flowing: Vec<_> =
+                    lines.iter_mut().filter(|line| FLOWS.contains(&line.as_str())).collect();
+                if !flowing.is_empty() {
+                    let which = which.index(flowing.len());
+                    (*flow).clone_into(flowing[which]);
+                }
             }
             Self::Insert(place, line) => lines.insert(place.index(count), (*line).to_owned()),
             Self::Character(place, c) => {
