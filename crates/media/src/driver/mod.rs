@@ -31,7 +31,7 @@ pub const TIDINGS_MAX: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("{0} cannot be listened on: {1}")]
+    #[error("{0} cannot be listened on")]
     Listen(SocketAddr, #[source] io::Error),
     /// Viewers could not be answered.
     #[error(transparent)]
