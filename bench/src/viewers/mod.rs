@@ -7,6 +7,7 @@
 mod audience;
 mod avatar;
 mod bare;
+mod metrics;
 mod seen;
 mod session;
 mod viewer;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use self::{
     audience::Audience,
+    metrics::Metrics,
     seen::{SOUND_PER_SECOND, Seen},
     session::{BEAT, Ended, House, Phase},
 };
@@ -54,9 +56,10 @@ pub async fn run(context: &Context) -> Result<Vec<Figure>> {
     let during_kib = server.resident_kib()?;
     phase.send_replace(Phase::Over);
     let ended = house.ended().await?;
-    let emptied = session::emptied(&server).await?;
+    let emptied = metrics::until_empty(&server).await?;
 
     let mut figures = quality(&told, viewers);
+    figures.extend(lateness(&Metrics::read(&server).await?)?);
     figures.extend(costs(&rest, "at rest").await?);
     figures.extend(costs(&told, "told something all the time").await?);
     figures.extend(memory(before_kib, during_kib, viewers));
@@ -115,6 +118,16 @@ fn quality(told: &Scene, viewers: usize) -> Vec<Figure> {
 
 fn heard_of(heard: usize, due: f64) -> f64 {
     100.0 * count(heard) / due
+}
+
+/// What the server itself says it did not do in time, from its start on.
+fn lateness(metrics: &Metrics) -> Result<Vec<Figure>> {
+    Ok(vec![
+        Figure::new("moments of 20 ms that the server left out", metrics.missed()?, "")
+            .aim(Aim::AtMost(0.0)),
+        Figure::new("datagrams that the system did not take", metrics.unsent()?, "")
+            .aim(Aim::AtMost(0.0)),
+    ])
 }
 
 async fn costs(scene: &Scene, name: &str) -> Result<Vec<Figure>> {

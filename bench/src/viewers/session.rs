@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     Result,
-    http::{Connection, call},
     load::count,
     server::Server,
     time::{self, Duration, Instant},
@@ -19,12 +18,10 @@ use crate::{
 
 /// How often a session is kept alive, and told something.
 pub const BEAT: Duration = Duration::from_secs(10);
-/// How long viewers may take to hear of the end, and the server to let go of everything.
+/// How long viewers may take to hear of the end.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(5);
-/// What counts what the server holds of sessions that are seen.
-const HELD: [&str; 1] = ["epilogue_sessions_open"];
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,43 +157,5 @@ impl Client {
         let said_words = self.speaks && told > 0;
         let spoken = if said_words { Some(self.avatar.has_said(WORDS).await?) } else { None };
         Ok((self.place, asked, answered, spoken))
-    }
-}
-
-/// Waits until the server holds nothing of any session. Returns how long that took.
-pub async fn emptied(server: &Server) -> Result<Duration> {
-    let begun = time::now();
-    let mut connection = Connection::open(server.address).await?;
-    while begun.elapsed() < PATIENCE {
-        let look = call(http::Method::GET, "/metrics", &[], String::new())?;
-        let metrics = connection.send(look).await?.ok()?;
-        if held(std::str::from_utf8(&metrics.body)?) < 0.5 {
-            return Ok(begun.elapsed());
-        }
-        time::sleep(LOOK).await;
-    }
-    Err("the server does not let go of what has ended".into())
-}
-
-/// How much is held, by the server's own figures.
-fn held(metrics: &str) -> f64 {
-    let values = metrics.lines().filter_map(|line| {
-        let (name, value) = (line.split(['{', ' ']).next()?, line.rsplit(' ').next()?);
-        HELD.contains(&name).then(|| value.parse::<f64>().ok())?
-    });
-    values.sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_held_is_read_by_its_whole_name() {
-        let metrics = "# TYPE epilogue_sessions_open gauge\n\
-            epilogue_sessions_open{dialect=\"kaltura\"} 3\n\
-            epilogue_sessions_opened_total{dialect=\"kaltura\"} 7\n";
-        assert!((held(metrics) - 3.0).abs() < 1e-9);
-        assert!(held("").abs() < 1e-9);
     }
 }

@@ -54,3 +54,19 @@ fn samples(note: f32) -> impl Iterator<Item = i16> {
         (LOUD * swell * tone * f32::from(i16::MAX)) as i16
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use epilogue_media::sound::Clip;
+
+    use super::*;
+
+    #[test]
+    fn the_recording_can_be_played_and_is_as_long_as_it_says() {
+        let clip = Clip::from_recording(hum()).expect("it can be played");
+        let frames = HUM_S * 50.0;
+        #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+        let (found, more) = (clip.frames() as f32, 5.0);
+        assert!((frames..frames + more).contains(&found), "{found} frames of {frames}");
+    }
+}
