@@ -1,5 +1,5 @@
-//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle`, and what is
-//! remembered: `cargo run -p epilogue-bench -- memory`.
+//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`, and what
+//! is remembered: `cargo run -p epilogue-bench -- memory`.
 //!
 //! Each command drives a real server process over the loopback, measures what it is held against
 //! in the same run, prints a table and keeps the figures as JSON in `target/bench/`.
@@ -21,6 +21,7 @@ mod seed;
 mod server;
 mod time;
 mod turns;
+mod viewers;
 
 use std::{error::Error, path::PathBuf};
 
@@ -72,6 +73,8 @@ enum Command {
     Expiry,
     /// What it costs to start, to hold open sessions and to have a long past
     Idle,
+    /// How many viewers watch avatars at once without a stall, and how fast an end reaches them
+    Viewers,
     /// How much of what people said is recalled when it is asked for
     Memory(memory::Options),
     #[command(hide = true)]
@@ -85,6 +88,7 @@ impl Command {
             Self::Turns => "turns",
             Self::Expiry => "expiry",
             Self::Idle => "idle",
+            Self::Viewers => "viewers",
             Self::Memory(_) => "memory",
             Self::EmptyServer => "empty-server",
         }
@@ -194,6 +198,7 @@ async fn figures(command: &Command, context: &Context) -> Result<Vec<Figure>> {
         Command::Turns => turns::run(context).await,
         Command::Expiry => expiry::run(context).await,
         Command::Idle => idle::run(context).await,
+        Command::Viewers => viewers::run(context).await,
         Command::Memory(_) | Command::EmptyServer => Ok(Vec::new()),
     }
 }
