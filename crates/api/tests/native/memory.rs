@@ -115,7 +115,7 @@ async fn a_persons_memory_is_a_graph_across_agents() {
 #[tokio::test]
 async fn a_question_is_answered_with_what_fits_and_a_day_with_what_was_true() {
     let (world, _) = known().await;
-    let asked = world.get(&format!("{ANN}?query=where+does+she+live&limit=1")).send().await;
+    let asked = world.get(&format!("{ANN}?query=Where+she+lives&limit=1")).send().await;
     assert_eq!(sentences(&asked.body), ["The user lives in Lisbon."], "{}", asked.text);
     let best = &items(&asked.body)[0];
     assert!(best["score"].as_f64().is_some_and(|score| score > 0.0), "{best}");
