@@ -72,8 +72,8 @@ pub use integration::{
 };
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{
-    ERASED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome, RememberRequest,
-    TRANSCRIPTS_AT_ONCE,
+    ERASED_AT_ONCE, EXPIRED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome,
+    RememberRequest, TRANSCRIPTS_AT_ONCE,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use project_agent::{

@@ -9,6 +9,7 @@ mod embeddings;
 mod forget;
 mod people;
 mod recollection;
+mod retention;
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -24,6 +25,7 @@ pub use self::{
         ShownCorrection, ShownEntity, ShownFact, WhyBelieved,
     },
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
+    retention::Retention,
 };
 use crate::llm::ModelError;
 

@@ -12,7 +12,7 @@ use epilogue_engine::{
     llm::{ModelError, ModelRequest},
     memory::{
         Conversation, EmbeddedMemory, Embeddings, Ingested, Memory as _, MemoryError,
-        RecallRequest, Recollection,
+        RecallRequest, Recollection, Retention,
     },
     session::OpenSession,
 };
@@ -274,6 +274,26 @@ async fn whoever_is_forgotten_while_a_session_opens_is_not_in_it() {
     let opened = open.await.expect("no panic").expect("it opens");
     let stored = app.session(opened.session.id).await;
     assert_eq!((opened.session.context.recalled, stored.context.recalled), (None, None));
+}
+
+/// What is told again stays; what is not goes when it is too old.
+#[tokio::test]
+async fn what_nobody_tells_again_is_kept_as_long_as_the_organization_keeps_it() {
+    let app = TestEngine::with(reading).await;
+    by_the_words(&app);
+    let day = Span::from_secs(86_400);
+    let retention = Retention::new(app.engine.clone(), vec![(org(), Span::from_secs(30 * 86_400))]);
+    converse(&app, "I live in Ulm").await;
+    for _ in 0..30 {
+        assert_eq!(retention.expire().await.expect("looked"), vec![]);
+        app.advance(day);
+    }
+    converse(&app, "I live in Bonn").await;
+    assert_eq!(retention.expire().await.expect("looked"), vec![], "to the day");
+    app.advance(Span::from_millis(1));
+    let gone = retention.expire().await.expect("looked");
+    assert_eq!((gone[0].1.count("store.facts"), gone[0].1.count("store.episodes")), (1, 1));
+    assert_eq!(sentences(&app).await, ["The user lives in Bonn."]);
 }
 
 /// After a person was forgotten nothing of them is anywhere, and the books are as they were.

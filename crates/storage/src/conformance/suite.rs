@@ -199,6 +199,7 @@ macro_rules! conformance_suite {
                 an_erasure_of_many_goes_on_until_it_is_done,
                 what_was_recalled_into_sessions_is_forgotten_too,
                 transcripts_go_when_it_is_asked_and_the_books_stay,
+                what_is_too_old_goes_unless_it_was_told_again,
                 whoever_absorbs_while_a_person_is_forgotten_leaves_nothing,
             }
             tenants {

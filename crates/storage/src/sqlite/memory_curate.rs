@@ -121,7 +121,13 @@ impl CurationStore for SqliteStorage {
         let decision = move |db: &Db<'_>| {
             let Some(known) = read(db.connection, &org, &scope, id)? else { return Ok(false) };
             db.removes();
-            drop_fact(db.connection, &org, &scope, &known)?;
+            memory_erase::drop_fact(
+                db.connection,
+                &org,
+                &scope,
+                &known,
+                &mut ErasureReport::default(),
+            )?;
             let entry = Activity::fact_deleted(&scope, id, by.clone(), now);
             activity::record(db.connection, &org, &entry)?;
             Ok(true)
@@ -293,18 +299,4 @@ fn correct(
     let entry = Activity::fact_corrected(scope, (*id, fact.id), by.clone(), now);
     activity::record(db, org, &entry)?;
     Ok(CorrectFactOutcome::Corrected(fact.id))
-}
-
-/// Removes a fact, and those of its ends of which nothing else is known.
-fn drop_fact(db: &Connection, org: &OrgId, scope: &MemoryScope, known: &Fact) -> Result<()> {
-    memory_erase::erase_fact(db, org, scope, known.id, &mut ErasureReport::default())?;
-    for end in [known.subject, known.object] {
-        db.prepare_cached(
-            "DELETE FROM entities WHERE org_id = ?1 AND scope = ?2 AND entity = ?3
-             AND NOT EXISTS (SELECT 1 FROM facts WHERE org_id = ?1 AND scope = ?2 AND subject = ?3)
-             AND NOT EXISTS (SELECT 1 FROM facts WHERE org_id = ?1 AND scope = ?2 AND object = ?3)",
-        )?
-        .execute(params![org.as_str(), scope.0, end.0])?;
-    }
-    Ok(())
 }

@@ -22,6 +22,7 @@ mod memory;
 mod memory_absorb;
 mod memory_curate;
 mod memory_erase;
+mod memory_expire;
 mod memory_find;
 mod memory_graph;
 mod memory_words;

@@ -213,6 +213,7 @@ scheduled!(MemoryStore {
     fn scopes_of(org: &OrgId, person: PersonKey) -> Vec<MemoryScope>;
     fn forgotten_at(org: &OrgId, person: PersonKey) -> Option<Timestamp>;
     fn erase_person(org: &OrgId, person: &Person, scopes: &[MemoryScope], now: Timestamp) -> ErasureStep;
+    fn expire_memory(org: &OrgId, before: Timestamp) -> ErasureStep;
     fn erase_transcripts(org: &OrgId, person: &Person, now: Timestamp) -> ErasureStep;
 });
 
