@@ -1,4 +1,4 @@
-//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle`, and what is
+//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`, and what is
 //! remembered: `cargo run -p epilogue-bench -- memory`.
 //!
 //! Each command drives a real server process over the loopback, measures what it is held against
@@ -21,6 +21,7 @@ mod seed;
 mod server;
 mod time;
 mod turns;
+mod viewers;
 
 use std::{error::Error, path::PathBuf};
 
@@ -74,6 +75,8 @@ enum Command {
     Idle,
     /// How much of what people said is recalled when it is asked for
     Memory(memory::Options),
+    /// How many viewers watch avatars at once without a stall, and how fast an end reaches them
+    Viewers,
     #[command(hide = true)]
     EmptyServer,
 }
@@ -86,6 +89,7 @@ impl Command {
             Self::Expiry => "expiry",
             Self::Idle => "idle",
             Self::Memory(_) => "memory",
+            Self::Viewers => "viewers",
             Self::EmptyServer => "empty-server",
         }
     }
@@ -194,6 +198,7 @@ async fn figures(command: &Command, context: &Context) -> Result<Vec<Figure>> {
         Command::Turns => turns::run(context).await,
         Command::Expiry => expiry::run(context).await,
         Command::Idle => idle::run(context).await,
+        Command::Viewers => viewers::run(context).await,
         Command::Memory(_) | Command::EmptyServer => Ok(Vec::new()),
     }
 }

@@ -71,7 +71,8 @@ impl Engine {
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
         let inbox = self.store().inbox_census().await?;
         let commits = self.store().commit_stats();
-        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits })
+        let (stage, tasks) = (self.on_stage().await, self.inner.tasks.len());
+        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits, stage, tasks })
     }
 
     /// What a session owes or does not owe at its end, and why not. Whom else it tells is known when
@@ -115,6 +116,15 @@ fn sentence(session: &Session, now: Timestamp) -> String {
         }
         (SessionState::Finalizing(ended) | SessionState::Final { ended, .. }, _) => {
             let why = match ended.deadline {
+                Some(Deadline { kind: DeadlineKind::Disconnected, at })
+                    if session.profile.holds_media =>
+                {
+                    format!(
+                        ": the server that showed it was gone; it was last heard of at {at}, and it \
+                         was ended {} ms after that",
+                        ended.at.since(at).as_millis()
+                    )
+                }
                 Some(Deadline { kind: DeadlineKind::Disconnected, at }) => format!(
                     ": its connection was lost{}, nobody came back to it until {at}, and it was \
                      ended {} ms after that",

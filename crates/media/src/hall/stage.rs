@@ -85,6 +85,11 @@ impl Stage {
         self.performance.say(tick, clip)
     }
 
+    /// See [`Performance::holds`].
+    pub(super) fn holds(&self) -> (usize, u64) {
+        self.performance.holds()
+    }
+
     pub(super) fn interrupt(&mut self) {
         self.performance.interrupt();
     }
@@ -152,6 +157,12 @@ impl Stage {
                 counts.pictures += 1;
             }
         }
+    }
+
+    /// Has its viewer's connection fail at whatever comes next.
+    #[cfg(test)]
+    pub(super) fn break_down(&mut self) {
+        self.viewer.as_mut().expect("a viewer").peer.fails = true;
     }
 
     /// Which tick it is.
