@@ -9,6 +9,8 @@ mod access;
 mod books;
 #[path = "native/ends.rs"]
 mod ends;
+#[path = "native/erasures.rs"]
+mod erasures;
 #[path = "native/examples.rs"]
 mod examples;
 #[path = "native/finalization.rs"]

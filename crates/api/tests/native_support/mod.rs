@@ -49,6 +49,7 @@ pub struct World {
     pub engine: Engine,
     pub receiver: Arc<FakeReceiver>,
     pub router: Router,
+    pub storage: Arc<SqliteStorage>,
     worker: Worker,
     _folder: tempfile::TempDir,
 }
@@ -86,7 +87,7 @@ impl World {
             tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
             webhooks: receiver.clone(),
             memory: Arc::new(EmbeddedMemory::new(
-                storage,
+                storage.clone(),
                 models,
                 shared,
                 Arc::new(Ids::seeded(8)),
@@ -100,7 +101,7 @@ impl World {
         let api =
             Api::new(engine.clone(), SessionTokens::new(&"secret".into()), settings(per_minute));
         let (router, worker) = (native::router(&api), Worker::new(&engine));
-        Self { clock, engine, receiver, router, worker, _folder: folder }
+        Self { clock, engine, receiver, router, storage, worker, _folder: folder }
     }
 
     /// A request as the owner of Acme.
@@ -110,6 +111,10 @@ impl World {
 
     pub fn post(&self, path: &str) -> Call<'_> {
         Call::new(self, "POST", path).key(OWN)
+    }
+
+    pub fn patch(&self, path: &str) -> Call<'_> {
+        Call::new(self, "PATCH", path).key(OWN)
     }
 
     pub fn delete(&self, path: &str) -> Call<'_> {
