@@ -15,7 +15,9 @@ use epilogue_engine::{
     inbox::InboxWorker,
     llm::{LanguageModel, Models, OpenAi, Scripted},
     media::MediaPlane,
-    memory::{EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory},
+    memory::{
+        EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory, Retention,
+    },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
@@ -38,6 +40,9 @@ const SPEECH_TIMEOUT: Span = Span::from_secs(20);
 
 /// How long whoever says what sentences are like may take for some of them.
 const EMBEDDINGS_TIMEOUT: Span = Span::from_secs(10);
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +98,8 @@ pub struct Assembly {
     pub operator: OperatorKey,
     /// Answers messages that people send.
     pub inbox: InboxWorker,
+    /// Lets go of what is remembered for too long.
+    pub retention: Retention,
     /// Held for as long as the server lives.
     pub lock: DataLock,
 }
@@ -118,7 +125,16 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
-    Ok(Assembly { api, operator, inbox, lock })
+    let retention = retention(config, &api);
+    Ok(Assembly { api, operator, inbox, retention, lock })
+}
+
+/// For how long each organization keeps what is remembered.
+fn retention(config: &Config, api: &Api) -> Retention {
+    let bounded = config.organizations.iter().filter(|of| of.memory_days > 0);
+    let kept =
+        bounded.map(|of| (of.id.clone(), Span::from_secs(u64::from(of.memory_days) * DAY_S)));
+    Retention::new(api.engine().clone(), kept.collect())
 }
 
 /// The operator chooses where Twilio is, so any address is right there.

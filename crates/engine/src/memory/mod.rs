@@ -9,6 +9,7 @@ mod embeddings;
 mod forget;
 mod people;
 mod recollection;
+mod retention;
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -19,8 +20,12 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 pub use self::{
     embedded::EmbeddedMemory,
     embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
-    people::PersonMemory,
+    people::{
+        Correction, End, ExportPlace, Exported, MemoryGraph, MemoryQuestion, PersonMemory,
+        ShownCorrection, ShownEntity, ShownFact, WhyBelieved,
+    },
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
+    retention::Retention,
 };
 use crate::llm::ModelError;
 
@@ -154,4 +159,9 @@ pub trait Memory: Send + Sync {
     /// Forgets a person wherever this memory keeps things outside the store, which
     /// [`crate::Engine::forget`] clears by itself before it asks. Harmless to repeat.
     async fn forget(&self, request: &ForgetRequest) -> Result<ErasureReport, MemoryError>;
+
+    /// Whether everything is kept in the store, where single facts can be looked at and put right.
+    fn is_in_store(&self) -> bool {
+        false
+    }
 }
