@@ -8,9 +8,11 @@ pub mod driver;
 #[cfg(test)]
 mod figures;
 pub mod hall;
+mod net;
 pub mod peer;
 pub mod performance;
 pub mod picture;
+pub mod relay;
 pub mod sound;
 
 pub use connections::{Connection, Connections};

@@ -1,6 +1,7 @@
 //! A real browser watches an avatar.
 
 mod chromium;
+mod relayed;
 
 use std::{f32::consts::TAU, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use epilogue_media::{
     picture::Pictures,
     sound::Clip,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const WATCH: &str = include_str!("watch.js");
 const LOOK: &str = include_str!("look.js");
@@ -116,7 +117,7 @@ async fn watch(codec: &str) -> Glance {
     driver.begin(session, Arc::new(pictures), 7).await.expect("running").expect("begun");
 
     let browser = Browser::start().await;
-    let offer = browser.run(WATCH, vec![Value::from(codec)]).await;
+    let offer = browser.run(WATCH, vec![Value::from(codec), json!({})]).await;
     let offer = offer.as_str().expect("an offer").to_owned();
     let answer = driver.open(session, offer).await.expect("running").expect("answered");
     assert!(answer.contains(&format!("{codec}/90000")), "{answer}");

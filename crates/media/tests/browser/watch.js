@@ -1,12 +1,14 @@
-// Makes a player as clients of such sessions do, for one codec, and hands over its offer. No candidates are waited for.
+// Makes a player as clients of such sessions do, for one codec and a way there, and hands over its offer. No candidates are
+// waited for.
+const [codec, way] = arguments;
 const done = arguments[arguments.length - 1];
 document.body.innerHTML = '<video id="video" autoplay playsinline></video>';
 const video = document.getElementById('video');
-const pc = (window.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
+const pc = (window.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...way }));
 const stream = new MediaStream();
 video.srcObject = stream;
 const wanted = RTCRtpReceiver.getCapabilities('video').codecs.filter(
-  codec => ['video/' + arguments[0], 'video/rtx'].includes(codec.mimeType),
+  ({ mimeType }) => ['video/' + codec, 'video/rtx'].includes(mimeType),
 );
 pc.addTransceiver('video', { direction: 'recvonly' }).setCodecPreferences(wanted);
 pc.addTransceiver('audio', { direction: 'recvonly' });
