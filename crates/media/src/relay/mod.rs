@@ -7,47 +7,45 @@
 //! reached, and no port to keep open for it. To the hall, such a viewer seems to sit at an address that
 //! does not exist (`Seat`); what is sent there comes back here.
 //!
-//! The words of the protocol are `turn-types`'; what is granted to whom is decided here.
+//! The protocol is `turn-server-proto`'s, for each client at a desk of its own; who gets to a desk, and
+//! what comes of what is said there, is decided here.
 
-mod allocation;
-mod answer;
 mod counts;
+mod credentials;
+mod desk;
 pub mod doors;
 mod frames;
+mod guard;
 mod guests;
 mod line;
-mod nonce;
-mod requests;
 mod table;
-mod visitor;
 mod way;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use epilogue_core::{SessionId, Timestamp};
 use turn_types::{
-    attribute::{Data, XorPeerAddress},
-    channel::ChannelData,
-    message::SEND,
-    stun::message::{BINDING, Message, MessageClass, MessageHeader},
+    message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND},
+    stun::{
+        attribute::{AttributeStaticType as _, Username},
+        message::{BINDING, Message, MessageClass, Method},
+    },
 };
 
 use crate::peer::ADDRESSES_MAX;
-use allocation::Wrapping;
-use nonce::Nonces;
+use credentials::Visitor;
+use desk::{Desk, Wanted};
 use table::Table;
 pub use {
-    allocation::{CHANNEL_LASTS, LIFETIME, LIFETIME_MAX, PERMISSION_LASTS},
-    answer::REALM,
     counts::RelayCounts,
+    credentials::{Passwords, REALM},
+    desk::NONCE_LASTS,
     frames::{FRAME_BYTES_MAX, Frames, Unreadable},
     guests::Guests,
-    nonce::NONCE_LASTS,
-    visitor::Passwords,
     way::{Door, Way},
 };
 pub(crate) use {
@@ -59,14 +57,22 @@ pub(crate) use {
 pub const ALLOCATIONS_MAX: usize = 4_096;
 /// How many allocations a session has at once.
 pub const ALLOCATIONS_PER_SESSION_MAX: usize = 32;
+/// How many clients without a connection are known who have no allocation. Beyond, the one who has been
+/// there longest must begin anew.
+pub const STRANGERS_MAX: usize = 4_096;
 /// How many connections there are at once.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// How many connections there are from one address at once.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// How long a connection may be without an allocation.
-pub const CONNECTION_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may be without an allocation.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may be silent. Viewers write every few seconds.
-pub const CONNECTION_SILENCE: Duration = Duration::from_secs(120);
+pub const SILENCE: Duration = Duration::from_secs(120);
+
+/// How long after its moment something is over.
+const BREATH: Duration = Duration::from_millis(1);
+/// What needs credentials.
+const REQUESTS: [Method; 4] = [ALLOCATE, REFRESH, CREATE_PERMISSION, CHANNEL_BIND];
 
 /// A moment by both clocks: the one that paces, and the time of day, which credentials run out by.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +90,8 @@ pub struct RelayLimits {
     pub allocations: usize,
     /// See [`ALLOCATIONS_PER_SESSION_MAX`].
     pub allocations_per_session: usize,
+    /// See [`STRANGERS_MAX`].
+    pub strangers: usize,
     /// See [`CONNECTIONS_MAX`].
     pub connections: usize,
     /// See [`CONNECTIONS_PER_ADDRESS_MAX`].
@@ -95,6 +103,7 @@ impl Default for RelayLimits {
         Self {
             allocations: ALLOCATIONS_MAX,
             allocations_per_session: ALLOCATIONS_PER_SESSION_MAX,
+            strangers: STRANGERS_MAX,
             connections: CONNECTIONS_MAX,
             connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
         }
@@ -128,7 +137,6 @@ pub struct Relay {
     /// Our own addresses, which are all that can be reached.
     targets: Vec<SocketAddr>,
     limits: RelayLimits,
-    nonces: Nonces,
     guests: Arc<Guests>,
     passwords: Passwords,
     table: Table,
@@ -137,18 +145,15 @@ pub struct Relay {
 
 impl Relay {
     /// A relay to `targets`, of which only the first [`ADDRESSES_MAX`] count, for `guests`.
-    /// `secret` is what nonces are made with.
     pub fn new(
         mut targets: Vec<SocketAddr>,
         limits: RelayLimits,
         guests: Arc<Guests>,
         passwords: Passwords,
-        (secret, begun): ([u8; 32], Instant),
     ) -> Self {
         targets.truncate(ADDRESSES_MAX);
-        let (nonces, table) = (Nonces::new(secret, begun), Table::default());
-        let counts = RelayCounts::default();
-        Self { targets, limits, nonces, guests, passwords, table, counts }
+        let (table, counts) = (Table::default(), RelayCounts::default());
+        Self { targets, limits, guests, passwords, table, counts }
     }
 
     /// Somebody connects. Whether they may.
@@ -172,10 +177,28 @@ impl Relay {
     /// Takes a datagram, or a frame of a connection.
     pub fn receive(&mut self, moment: Moment, way: Way, bytes: &[u8], out: &mut RelayOutputs) {
         self.counts.received += 1;
-        self.table.heard(moment.now, way);
+        let is_known = self.table.heard(moment.now, way);
         let was_of_use = match bytes.first() {
-            Some(0x40..=0x7f) => self.forward(moment.now, way, bytes, out),
-            Some(0..=3) => self.hear(moment, way, bytes, out),
+            // What is still under way of a connection that was closed.
+            _ if way.is_connection() && !is_known => None,
+            Some(0x40..=0x7f) => self.pass_on(moment.now, way, bytes, out),
+            Some(0..=3) => desk::message(bytes).and_then(|message| {
+                match (message.class(), message.method()) {
+                    (MessageClass::Request, BINDING) => {
+                        // Anybody may ask where they write from, and nothing is kept of them.
+                        let (mut desk, mut wanted) = (Desk::new(way.client, moment.now), vec![]);
+                        desk.hear(moment.now, bytes, None, &mut wanted);
+                        self.put_out(way, wanted, out);
+                        Some(())
+                    }
+                    (MessageClass::Request, method) if REQUESTS.contains(&method) => {
+                        self.serve(moment, way, &message, out);
+                        Some(())
+                    }
+                    (MessageClass::Indication, SEND) => self.pass_on(moment.now, way, bytes, out),
+                    _ => None,
+                }
+            }),
             _ => None,
         };
         if was_of_use.is_none() {
@@ -183,78 +206,98 @@ impl Relay {
         }
     }
 
-    fn hear(
-        &mut self,
-        moment: Moment,
-        way: Way,
-        bytes: &[u8],
-        out: &mut RelayOutputs,
-    ) -> Option<()> {
-        let head = MessageHeader::from_bytes(bytes).ok()?;
-        // What is not as long as it says is none of ours, and not worth a line in anybody's log.
-        if usize::from(head.data_length()) + MessageHeader::LENGTH != bytes.len() {
-            return None;
-        }
-        let message = Message::from_bytes(bytes).ok()?;
-        match (message.class(), message.method()) {
-            (MessageClass::Request, BINDING) => {
-                out.outward.push((way, answer::mirror(&message, way.client).ok()?));
-                Some(())
+    /// Has a client's desk answer a request, unless it asks for what is not ours.
+    fn serve(&mut self, moment: Moment, way: Way, request: &Message<'_>, out: &mut RelayOutputs) {
+        let now = moment.now;
+        let visitor = Visitor::named_in(request, moment, &self.guests, &self.passwords);
+        let desk = self.table.welcome(now, way, self.limits.strangers);
+        match &visitor {
+            Some(visitor) if desk.know(visitor) => {
+                let is_seated = desk.seat().is_some();
+                if is_seated && let Some(answer) = guard::forbid(request, visitor, &self.targets) {
+                    self.counts.forbidden += 1;
+                    return self.put_out(way, vec![Wanted::Tell(answer)], out);
+                }
             }
-            (MessageClass::Request, method) if requests::is_known(method) => {
-                out.outward.push((way, self.ask(moment, way, &message)?));
-                Some(())
+            // Another's desk, which will say so.
+            Some(_) => {}
+            // Whoever it knew may not be known any more.
+            None if request_names_somebody(request) && desk.knows_somebody() => {
+                self.table.forget_desk(now, way);
             }
-            (MessageClass::Indication, SEND) => self.send(moment.now, way, &message, out),
-            _ => None,
+            None => {}
         }
+        let whose = visitor.map(|visitor| {
+            let left = visitor.until.since(moment.day).as_millis();
+            (visitor.session, now + Duration::from_millis(left))
+        });
+        let free = whose.and_then(|(session, _)| self.free_seat(session));
+        let mut wanted = Vec::new();
+        let desk = self.table.welcome(now, way, self.limits.strangers);
+        desk.hear(now, request.as_bytes(), free, &mut wanted);
+        if self.table.settle(now, way, whose) {
+            self.counts.allocated += 1;
+            tracing::debug!(session = ?whose.map(|(session, _)| session), ?way, "relayed");
+        }
+        if wanted.iter().any(|wanted| matches!(wanted, Wanted::Tell(said) if guard::denies(said))) {
+            self.counts.bad_credentials += u64::from(request_names_somebody(request));
+        }
+        self.put_out(way, wanted, out);
     }
 
-    /// What a client says through a channel.
-    fn forward(
+    /// A seat for one more of a session's clients. `None`: it has enough, or all have.
+    fn free_seat(&mut self, session: SessionId) -> Option<Seat> {
+        let may = self.table.allocations() < self.limits.allocations
+            && self.table.allocations_of(session) < self.limits.allocations_per_session;
+        // As nothing leaves this machine, one protocol will do for clients of either.
+        let is_v6 = !self.targets.iter().any(SocketAddr::is_ipv4);
+        let port = self.table.free_port().filter(|_| may)?;
+        Some(Seat { port, target: 0, is_v6 })
+    }
+
+    /// What a client says to an address, if it may.
+    fn pass_on(
         &mut self,
         now: Instant,
         way: Way,
         bytes: &[u8],
         out: &mut RelayOutputs,
     ) -> Option<()> {
-        let data = ChannelData::parse(bytes).ok()?;
-        let target = self.table.allocation(way)?.target(data.id(), now)?;
-        self.hand_in((now, way), target, data.data(), out)
+        self.table.session(way)?;
+        let (desk, mut wanted) = (self.table.desk(way)?, Vec::new());
+        desk.hear(now, bytes, None, &mut wanted);
+        self.table.settle(now, way, None);
+        let was_of_use = !wanted.is_empty();
+        self.put_out(way, wanted, out);
+        was_of_use.then_some(())
     }
 
-    /// What a client says to an address that it names.
-    fn send(
-        &mut self,
-        now: Instant,
-        way: Way,
-        message: &Message<'_>,
-        out: &mut RelayOutputs,
-    ) -> Option<()> {
-        let peer = message.attribute::<XorPeerAddress>().ok()?;
-        let data = message.attribute::<Data<'_>>().ok()?;
-        let target = self.target(peer.addr(message.transaction_id()))?;
-        self.hand_in((now, way), target, data.data(), out)
-    }
-
-    fn hand_in(
-        &mut self,
-        (now, way): (Instant, Way),
-        target: u8,
-        bytes: &[u8],
-        out: &mut RelayOutputs,
-    ) -> Option<()> {
-        let allocation = self.table.allocation(way)?;
-        let address = self.targets.get(usize::from(target))?;
-        if now > allocation.until || !allocation.is_permitted(address.ip(), now) {
-            return None;
+    /// Puts out what a desk wants, and nothing that is for others than us.
+    fn put_out(&mut self, way: Way, wanted: Vec<Wanted>, out: &mut RelayOutputs) {
+        for wanted in wanted {
+            match wanted {
+                Wanted::Tell(bytes) => {
+                    self.counts.refused += u64::from(guard::refuses(&bytes));
+                    out.outward.push((way, bytes));
+                }
+                Wanted::Pass(to, bytes) => match self.seat_towards(way, to) {
+                    Some((session, seat)) => {
+                        self.counts.inward += 1;
+                        self.counts.inward_bytes += bytes.len() as u64;
+                        out.inward.push(Inward { session, from: seat.address(), bytes });
+                    }
+                    None => self.counts.forbidden += 1,
+                },
+            }
         }
-        let seat = Seat { port: allocation.port, target, is_v6: allocation.is_v6 };
-        let (session, from) = (allocation.session, seat.address());
-        out.inward.push(Inward { session, from, bytes: bytes.to_vec() });
-        self.counts.inward += 1;
-        self.counts.inward_bytes += bytes.len() as u64;
-        Some(())
+    }
+
+    /// Where a client seems to sit for the one of our addresses that it writes to.
+    fn seat_towards(&mut self, way: Way, to: SocketAddr) -> Option<(SessionId, Seat)> {
+        let target = self.targets.iter().position(|target| *target == to)?;
+        let seat = self.table.desk(way)?.seat()?;
+        let target = u8::try_from(target).ok()?;
+        Some((self.table.session(way)?, Seat { target, ..seat }))
     }
 
     /// Takes what we send to a seat.
@@ -265,33 +308,24 @@ impl Relay {
         bytes: &[u8],
         out: &mut RelayOutputs,
     ) {
-        match self.wrapped(now, seat, bytes) {
-            Some(wrapped) => {
-                out.outward.push(wrapped);
-                self.counts.outward += 1;
-                self.counts.outward_bytes += bytes.len() as u64;
-            }
-            None => self.counts.dropped += 1,
+        let Some((way, mut frame)) = self.wrapped(now, seat, bytes) else {
+            self.counts.dropped += 1;
+            return;
+        };
+        if way.is_connection() {
+            frame.resize(frame.len().next_multiple_of(4), 0);
         }
+        out.outward.push((way, frame));
+        self.counts.outward += 1;
+        self.counts.outward_bytes += bytes.len() as u64;
     }
 
-    fn wrapped(&self, now: Instant, seat: Seat, bytes: &[u8]) -> Option<(Way, Vec<u8>)> {
-        let (way, allocation) = self.table.at(seat.port, seat.is_v6)?;
+    fn wrapped(&mut self, now: Instant, seat: Seat, bytes: &[u8]) -> Option<(Way, Vec<u8>)> {
+        let way = self.table.at(seat.port)?;
         let from = *self.targets.get(usize::from(seat.target))?;
-        if now > allocation.until {
-            return None;
-        }
-        let frame = match allocation.wrapping((seat.target, from.ip()), now)? {
-            Wrapping::Indication => answer::indicate(from, bytes).ok()?,
-            Wrapping::Channel(number) => {
-                let length = u16::try_from(bytes.len()).ok()?;
-                let mut frame = [&number.to_be_bytes(), &length.to_be_bytes()[..], bytes].concat();
-                if way.is_connection() {
-                    frame.resize(frame.len().next_multiple_of(4), 0);
-                }
-                frame
-            }
-        };
+        let desk = self.table.desk(way)?;
+        let is_theirs = desk.seat().is_some_and(|known| known.is_v6 == seat.is_v6);
+        let frame = desk.wrap(now, from, bytes).filter(|_| is_theirs)?;
         Some((way, frame))
     }
 
@@ -302,7 +336,7 @@ impl Relay {
 
     /// Ends the allocations of all who are not shown any more.
     pub fn sweep(&mut self, out: &mut RelayOutputs) {
-        for (way, session) in self.table.allocated() {
+        for (way, session) in self.table.seated() {
             if !self.guests.has(session) {
                 self.table.remove(way);
                 if way.is_connection() {
@@ -314,12 +348,14 @@ impl Relay {
 
     /// When [`Relay::tick`] is due.
     pub fn wake(&self) -> Option<Instant> {
-        self.table.wake()
+        self.table.wake().map(|at| at + BREATH)
     }
 
     /// Lets time pass.
     pub fn tick(&mut self, now: Instant, out: &mut RelayOutputs) {
-        self.table.tick(now, &mut out.closed);
+        for (way, wanted) in self.table.tick(now, &mut out.closed) {
+            self.put_out(way, vec![wanted], out);
+        }
     }
 
     /// What has happened so far.
@@ -327,22 +363,11 @@ impl Relay {
         let (allocations, connections) = (self.table.allocations(), self.table.connections());
         RelayCounts { allocations, connections, ..self.counts }
     }
+}
 
-    /// Which of our addresses that is.
-    fn target(&self, address: SocketAddr) -> Option<u8> {
-        let place = self.targets.iter().position(|target| *target == address)?;
-        u8::try_from(place).ok()
-    }
-
-    /// Whether any of our addresses is at that.
-    fn is_ours(&self, ip: IpAddr) -> bool {
-        self.targets.iter().any(|target| target.ip() == ip)
-    }
-
-    /// Whether we have an address of that protocol.
-    fn speaks(&self, is_v6: bool) -> bool {
-        self.targets.iter().any(|target| target.is_ipv6() == is_v6)
-    }
+/// Whether a request claims to be from somebody.
+fn request_names_somebody(request: &Message<'_>) -> bool {
+    request.has_attribute(Username::TYPE)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! All clients of the relay: their connections and their allocations, and when these are due to end.
+//! All clients of the relay: their connections, their desks and seats, and when these are due to end.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     net::IpAddr,
     ops::RangeInclusive,
     time::Instant,
@@ -9,36 +10,47 @@ use std::{
 
 use epilogue_core::SessionId;
 
-use super::{CONNECTION_PATIENCE, CONNECTION_SILENCE, allocation::Allocation, way::Way};
+use super::{
+    PATIENCE, SILENCE,
+    desk::{Desk, Wanted},
+    way::{Seat, Way},
+};
 
 /// The ports of seats, as many as RFC 8656 has relays use. They are given out in turn, so that one does
 /// not soon stand for another client.
 const PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
-/// A connection's times.
-struct Line {
-    /// Since when it has been without an allocation, if it is.
+/// A client.
+struct Client {
+    desk: Option<Desk>,
+    /// For which session it has a seat, and when its credentials for that run out.
+    seated: Option<(Seat, SessionId, Instant)>,
+    /// Since when it has been without a seat, if it is.
     idle_since: Instant,
     heard: Instant,
-}
-
-/// A client.
-#[derive(Default)]
-struct Client {
-    line: Option<Line>,
-    allocation: Option<Allocation>,
     /// Under which moment it is listed as due.
     listed: Option<Instant>,
 }
 
 impl Client {
-    /// When something of it ends, unless something else happens before.
-    fn due(&self) -> Option<Instant> {
-        let until = self.allocation.as_ref().map(|allocation| allocation.until);
-        let silent = self.line.as_ref().map(|line| line.heard + CONNECTION_SILENCE);
-        let idle = self.line.as_ref().filter(|_| self.allocation.is_none());
-        let idle = idle.map(|line| line.idle_since + CONNECTION_PATIENCE);
-        [until, silent, idle].into_iter().flatten().min()
+    const fn new(now: Instant) -> Self {
+        Self { desk: None, seated: None, idle_since: now, heard: now, listed: None }
+    }
+
+    /// When it is given up, unless something else happens before.
+    fn given_up(&self, way: Way) -> Instant {
+        let bound = match self.seated {
+            Some((.., until)) => until,
+            None => self.idle_since + PATIENCE,
+        };
+        if way.is_connection() { bound.min(self.heard + SILENCE) } else { bound }
+    }
+
+    /// When it is to be looked at.
+    fn due(&self, way: Way) -> Instant {
+        let wake = self.desk.as_ref().filter(|_| self.seated.is_some()).map(Desk::wake);
+        let given_up = self.given_up(way);
+        wake.map_or(given_up, |wake| wake.min(given_up))
     }
 }
 
@@ -49,14 +61,15 @@ pub(super) struct Table {
     seats: HashMap<u16, Way>,
     sessions: HashMap<SessionId, usize>,
     addresses: HashMap<IpAddr, usize>,
+    /// Those without a connection and without a seat, the longest first.
+    strangers: BTreeSet<(Instant, Way)>,
     due: BTreeSet<(Instant, Way)>,
-    connections: usize,
     latest_port: Option<u16>,
 }
 
 impl Table {
-    pub(super) const fn connections(&self) -> usize {
-        self.connections
+    pub(super) fn connections(&self) -> usize {
+        self.addresses.values().sum()
     }
 
     pub(super) fn connections_from(&self, ip: IpAddr) -> usize {
@@ -71,43 +84,56 @@ impl Table {
         self.sessions.get(&session).copied().unwrap_or_default()
     }
 
-    pub(super) fn allocation(&self, way: Way) -> Option<&Allocation> {
-        self.clients.get(&way)?.allocation.as_ref()
-    }
-
-    pub(super) fn allocation_mut(&mut self, way: Way) -> Option<&mut Allocation> {
-        self.clients.get_mut(&way)?.allocation.as_mut()
+    /// All who have a seat, and for which session.
+    pub(super) fn seated(&self) -> Vec<(Way, SessionId)> {
+        let ways = self.seats.values();
+        ways.filter_map(|way| Some((*way, self.clients.get(way)?.seated?.1))).collect()
     }
 
     /// Whose seat that is.
-    pub(super) fn at(&self, port: u16, is_v6: bool) -> Option<(Way, &Allocation)> {
-        let way = *self.seats.get(&port)?;
-        let allocation = self.allocation(way).filter(|allocation| allocation.is_v6 == is_v6)?;
-        Some((way, allocation))
+    pub(super) fn at(&self, port: u16) -> Option<Way> {
+        self.seats.get(&port).copied()
     }
 
-    /// All who have an allocation, and for which session.
-    pub(super) fn allocated(&self) -> Vec<(Way, SessionId)> {
-        let ways = self.seats.values();
-        ways.filter_map(|way| Some((*way, self.allocation(*way)?.session))).collect()
+    /// For which session a client has a seat.
+    pub(super) fn session(&self, way: Way) -> Option<SessionId> {
+        self.clients.get(&way)?.seated.map(|(_, session, _)| session)
+    }
+
+    /// A client's desk, if it has one.
+    pub(super) fn desk(&mut self, way: Way) -> Option<&mut Desk> {
+        self.clients.get_mut(&way)?.desk.as_mut()
+    }
+
+    /// A client's desk. Of those that have no seat yet, `strangers_max` have one at once: the one who has
+    /// been there longest makes room.
+    pub(super) fn welcome(&mut self, now: Instant, way: Way, strangers_max: usize) -> &mut Desk {
+        if !self.clients.contains_key(&way) && !way.is_connection() {
+            while self.strangers.len() >= strangers_max.max(1) {
+                let Some(&(_, longest)) = self.strangers.first() else { break };
+                self.remove(longest);
+            }
+            self.strangers.insert((now, way));
+        }
+        self.clients.entry(way).or_insert_with(|| Client::new(now));
+        self.list(way);
+        let client = self.clients.entry(way).or_insert_with(|| Client::new(now));
+        client.desk.get_or_insert_with(|| Desk::new(way.client, now))
     }
 
     pub(super) fn connect(&mut self, now: Instant, way: Way) {
-        let client = self.clients.entry(way).or_default();
-        if client.line.replace(Line { idle_since: now, heard: now }).is_none() {
-            self.connections += 1;
+        if self.clients.insert(way, Client::new(now)).is_none() {
             *self.addresses.entry(way.client.ip()).or_default() += 1;
         }
         self.list(way);
     }
 
-    pub(super) fn heard(&mut self, now: Instant, way: Way) {
-        if let Some(line) = self.clients.get_mut(&way).and_then(|client| client.line.as_mut()) {
-            line.heard = now;
-        }
+    /// A client was heard. Whether it is known.
+    pub(super) fn heard(&mut self, now: Instant, way: Way) -> bool {
+        self.clients.get_mut(&way).map(|client| client.heard = now).is_some()
     }
 
-    /// A seat that nobody has. `None`: there is none.
+    /// A port that is nobody's seat. `None`: there is none.
     pub(super) fn free_port(&mut self) -> Option<u16> {
         let next = |port: u16| if port < *PORTS.end() { port + 1 } else { *PORTS.start() };
         let mut port = next(self.latest_port.unwrap_or(*PORTS.end()));
@@ -121,25 +147,45 @@ impl Table {
         None
     }
 
-    /// Gives a client its allocation. It has none yet.
-    pub(super) fn allocate(&mut self, way: Way, allocation: Allocation) {
-        self.seats.insert(allocation.port, way);
-        *self.sessions.entry(allocation.session).or_default() += 1;
-        self.clients.entry(way).or_default().allocation = Some(allocation);
+    /// Takes note of what became of a client's seat at its desk. Whether it got one just now.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        way: Way,
+        whose: Option<(SessionId, Instant)>,
+    ) -> bool {
+        let Some(client) = self.clients.get_mut(&way) else { return false };
+        let seat = client.desk.as_ref().and_then(Desk::seat);
+        let was = client.seated;
+        client.seated = seat.and_then(|seat| match was {
+            Some((_, session, until)) => Some((seat, session, until)),
+            None => whose.map(|(session, until)| (seat, session, until)),
+        });
+        match (was, client.seated) {
+            (None, Some((seat, session, _))) => {
+                self.strangers.remove(&(client.idle_since, way));
+                self.seats.insert(seat.port, way);
+                *self.sessions.entry(session).or_default() += 1;
+            }
+            (Some((seat, session, _)), None) => {
+                client.idle_since = now;
+                if !way.is_connection() {
+                    self.strangers.insert((now, way));
+                }
+                self.leave(seat, session);
+            }
+            _ => {}
+        }
         self.list(way);
+        was.is_none() && seat.is_some()
     }
 
-    /// Ends a client's allocation.
-    pub(super) fn release(&mut self, now: Instant, way: Way) {
-        let Some(client) = self.clients.get_mut(&way) else { return };
-        if let Some(line) = &mut client.line {
-            line.idle_since = now;
+    /// Has a client begin anew, with nothing.
+    pub(super) fn forget_desk(&mut self, now: Instant, way: Way) {
+        if let Some(client) = self.clients.get_mut(&way) {
+            client.desk = None;
         }
-        let allocation = client.allocation.take();
-        if let Some(allocation) = allocation {
-            self.forget(&allocation);
-        }
-        self.list(way);
+        self.settle(now, way, None);
     }
 
     /// Forgets a client and all that it has.
@@ -148,49 +194,55 @@ impl Table {
         if let Some(at) = client.listed {
             self.due.remove(&(at, way));
         }
-        if client.line.is_some() {
-            self.connections -= 1;
+        self.strangers.remove(&(client.idle_since, way));
+        if way.is_connection() {
             count_down(&mut self.addresses, way.client.ip());
         }
-        if let Some(allocation) = client.allocation {
-            self.forget(&allocation);
+        if let Some((seat, session, _)) = client.seated {
+            self.leave(seat, session);
         }
     }
 
-    fn forget(&mut self, allocation: &Allocation) {
-        self.seats.remove(&allocation.port);
-        count_down(&mut self.sessions, allocation.session);
+    fn leave(&mut self, seat: Seat, session: SessionId) {
+        self.seats.remove(&seat.port);
+        count_down(&mut self.sessions, session);
     }
 
     pub(super) fn wake(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Ends what has run out. Connections among it are `closed`.
-    pub(super) fn tick(&mut self, now: Instant, closed: &mut Vec<Way>) {
-        // What runs until a moment is still there at that moment.
+    /// Has desks do what is due, and gives up clients whose time is over. Connections among these are
+    /// `closed`.
+    pub(super) fn tick(&mut self, now: Instant, closed: &mut Vec<Way>) -> Vec<(Way, Wanted)> {
+        let mut said = Vec::new();
+        // What lasts until a moment is still there at that moment.
         while let Some(&(at, way)) = self.due.first().filter(|(at, _)| *at < now) {
             self.due.remove(&(at, way));
             let Some(client) = self.clients.get_mut(&way) else { continue };
             client.listed = None;
-            let is_over = |allocation: &Allocation| allocation.until < now;
-            if client.allocation.as_ref().is_some_and(is_over) {
-                self.release(at, way);
-            } else if client.due().is_some_and(|due| due < now) {
+            if client.given_up(way) < now {
                 self.remove(way);
-                closed.push(way);
-            } else {
-                // It was renewed or heard since it was listed.
-                self.list(way);
+                if way.is_connection() {
+                    closed.push(way);
+                }
+                continue;
             }
+            let mut wanted = Vec::new();
+            if let Some(desk) = &mut client.desk {
+                desk.settle(now, None, &mut wanted);
+            }
+            said.extend(wanted.into_iter().map(|wanted| (way, wanted)));
+            self.settle(now, way, None);
         }
+        said
     }
 
-    /// Puts a client where it belongs among those that are due, or forgets it if it has nothing.
-    /// One that is due later than it is listed is looked at then.
-    pub(super) fn list(&mut self, way: Way) {
+    /// Puts a client where it belongs among those that are due. One that is due later than it is listed
+    /// is looked at then.
+    fn list(&mut self, way: Way) {
         let Some(client) = self.clients.get_mut(&way) else { return };
-        let Some(due) = client.due() else { return self.remove(way) };
+        let due = client.due(way);
         if client.listed.is_some_and(|listed| listed <= due) {
             return;
         }
@@ -202,14 +254,14 @@ impl Table {
 
     /// How many entries the tables hold.
     #[cfg(test)]
-    pub(super) fn entries(&self) -> [usize; 5] {
-        let Self { clients, seats, sessions, addresses, due, .. } = self;
-        [clients.len(), seats.len(), sessions.len(), addresses.len(), due.len()]
+    pub(super) fn entries(&self) -> [usize; 6] {
+        let Self { clients, seats, sessions, addresses, strangers, due, .. } = self;
+        [clients.len(), seats.len(), sessions.len(), addresses.len(), strangers.len(), due.len()]
     }
 }
 
 /// One fewer. Who has none is not in the table.
-fn count_down<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: K) {
+fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
     if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {

@@ -25,20 +25,6 @@ impl Way {
     pub const fn is_connection(&self) -> bool {
         matches!(self.door, Door::Tcp(_))
     }
-
-    /// What tells it from every other way.
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        let (kind, number) = match self.door {
-            Door::Udp(number) => (0_u8, u64::from(number)),
-            Door::Tcp(number) => (1, number),
-        };
-        let ip = match self.client.ip().to_canonical() {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        };
-        let port = self.client.port().to_be_bytes();
-        [&[kind][..], &number.to_be_bytes(), &port, &ip].concat()
-    }
 }
 
 /// Networks that are reserved for documentation: no datagram comes from there.
@@ -106,23 +92,5 @@ mod tests {
         }
         assert_eq!(Seat::of("[2001:db8::101:1]:1".parse().expect("an address")), None);
         assert_eq!(Seat::of("[2001:db8::100]:1".parse().expect("an address")), None);
-    }
-
-    #[test]
-    fn ways_that_differ_in_anything_have_other_bytes() {
-        let ways = [
-            (Door::Udp(1), "10.0.0.1:5"),
-            (Door::Udp(2), "10.0.0.1:5"),
-            (Door::Tcp(1), "10.0.0.1:5"),
-            (Door::Udp(1), "10.0.0.2:5"),
-            (Door::Udp(1), "10.0.0.1:6"),
-            (Door::Udp(1), "[::1]:5"),
-        ];
-        let bytes = ways.map(|(door, client)| {
-            Way { door, client: client.parse().expect("an address") }.to_bytes()
-        });
-        for (number, one) in bytes.iter().enumerate() {
-            assert_eq!(bytes.iter().filter(|other| *other == one).count(), 1, "{number}");
-        }
     }
 }

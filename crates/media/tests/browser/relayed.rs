@@ -39,7 +39,6 @@ async fn relay(driver: &Driver) -> Doors {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         passwords: Arc::new(|username| SecretString::from(password(username))),
         day: Arc::new(|| Timestamp::from_millis(DAY * 1_000)),
-        secret: [7; 32],
         limits: RelayLimits::default(),
     };
     let opened = Doors::open(settings, driver, Arc::new(SystemMediaClock)).await;

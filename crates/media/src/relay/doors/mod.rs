@@ -54,8 +54,6 @@ pub struct Settings {
     pub passwords: Passwords,
     /// The time of day, by which credentials run out.
     pub day: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// What nonces are made with.
-    pub secret: [u8; 32],
     /// How many.
     pub limits: RelayLimits,
 }
@@ -128,9 +126,8 @@ impl Doors {
                 Err(error) => shut.push(error),
             }
         }
-        let made_with = (settings.secret, clock.now());
         let guests = Arc::clone(&end.guests);
-        let relay = Relay::new(targets, settings.limits, guests, settings.passwords, made_with);
+        let relay = Relay::new(targets, settings.limits, guests, settings.passwords);
         let (wishes, asked) = mpsc::channel(1);
         let task = task::Task::new(relay, (end, sockets), (clock, settings.day), (events, stop));
         let task = tokio::spawn(task.run(happened, asked, dropped));
