@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::{
     dialect::{
         dasha::sms::TwilioSettings,
-        kaltura::{KalturaSettings, UPLOADS_AT_ONCE},
+        kaltura::{KalturaSettings, KeyedCreates, UPLOADS_AT_ONCE},
         pathors::{PathorsSettings, SearchPlaces},
     },
     rate::Limiter,
@@ -60,6 +60,7 @@ struct Inner {
     limiter: Limiter,
     searches: SearchPlaces,
     uploads: Semaphore,
+    keyed_creates: KeyedCreates,
 }
 
 impl Api {
@@ -67,7 +68,9 @@ impl Api {
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
         let (limiter, searches) = (Limiter::default(), SearchPlaces::default());
         let uploads = Semaphore::new(UPLOADS_AT_ONCE);
-        Self { inner: Arc::new(Inner { engine, tokens, settings, limiter, searches, uploads }) }
+        let keyed_creates = KeyedCreates::default();
+        let inner = Inner { engine, tokens, settings, limiter, searches, uploads, keyed_creates };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The engine.
@@ -93,6 +96,11 @@ impl Api {
     /// The places of recordings that are taken in.
     pub(crate) fn uploads(&self) -> &Semaphore {
         &self.inner.uploads
+    }
+
+    /// Whose turn it is to create a session under a key.
+    pub(crate) fn keyed_creates(&self) -> &KeyedCreates {
+        &self.inner.keyed_creates
     }
 
     /// Counts requests against the limits.

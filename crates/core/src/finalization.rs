@@ -293,7 +293,8 @@ pub fn close(
     request: &EndRequest,
     now: Timestamp,
 ) -> Closing {
-    let ended = Ended { at: now, reason, deadline, cost: cost(session, agent, reason, now) };
+    let cost = cost((session, agent), (reason, deadline), now);
+    let ended = Ended { at: now, reason, deadline, cost };
     let plan = plan(session, agent, &around.subscribers).into_iter();
     let mut steps: Vec<_> = plan.filter_map(|planned| planned.owed(StepState::Waiting)).collect();
     let mut all = around.begun.clone();
@@ -312,11 +313,15 @@ pub fn close(
     }
 }
 
-fn cost(session: &Session, agent: &Agent, reason: EndReason, now: Timestamp) -> MicroCredits {
+fn cost(
+    (session, agent): (&Session, &Agent),
+    (reason, deadline): (EndReason, Option<Deadline>),
+    now: Timestamp,
+) -> MicroCredits {
     if !reason.is_billed() || !session.came_about() {
         return MicroCredits::ZERO;
     }
-    agent.price.cost(&session.usage, session.lasted(now))
+    agent.price.cost(&session.usage, session.lasts_until(now, deadline))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{
     id::SessionId,
     ledger::Account,
     money::Price,
-    reason::EndReason,
+    reason::{DeadlineKind, EndReason},
     session::{AgentVersion, Context, SessionState},
     time::Span,
     usage::Usage,
@@ -243,6 +243,20 @@ fn a_conversation_in_the_clients_keeping_is_billed_to_its_last_turn() {
     let mut chat = session;
     chat.profile.turns.client_keeps = false;
     assert_eq!(end(&chat), MicroCredits(1_440_000_000), "others last until they end");
+}
+
+/// A server that was down acts upon a deadline late; what passed since is nobody's.
+#[test]
+fn the_time_after_a_deadline_is_not_billed() {
+    let minute = Price { per_minute: rust_decimal::Decimal::ONE, ..Price::default() };
+    let (agent, around) = (Agent { price: minute, ..agent() }, Surroundings::default());
+    let at = NOW + Span::from_secs(120);
+    let deadline = Deadline { kind: DeadlineKind::Disconnected, at };
+    let (why, late) = ((EndReason::Disconnected, Some(deadline)), NOW + Span::from_secs(86_400));
+    let session = Session { opened_at: NOW, ..session() };
+    let closing = close(&session, (&agent, &around), why, &EndRequest::due(), late);
+    assert_eq!(closing.ended.cost, MicroCredits(2_000_000));
+    assert_eq!(closing.ended.at, late, "the record tells when it was decided");
 }
 
 #[test]

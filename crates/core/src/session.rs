@@ -347,13 +347,22 @@ impl Session {
         has_begun && (!rules.client_keeps || self.messages > 0)
     }
 
-    /// How long it lasted, or has lasted so far. One in the client's keeping lasts to its last turn:
-    /// the time it then waits for another is nobody's.
+    /// How long it lasted, or has lasted so far.
     pub fn lasted(&self, now: Timestamp) -> Span {
+        match self.ended() {
+            Some(ended) => self.lasts_until(ended.at, ended.deadline),
+            None => self.lasts_until(now, None),
+        }
+    }
+
+    /// How long it lasts if it ends at this moment, by a deadline if by one. One in the client's keeping
+    /// lasts to its last turn: the time it then waits for another is nobody's. So is the time in which a
+    /// deadline had passed and nobody was there to act upon it.
+    pub(crate) fn lasts_until(&self, at: Timestamp, deadline: Option<Deadline>) -> Span {
         let until = if self.profile.turns.client_keeps {
             self.last_activity
         } else {
-            self.ended().map_or(now, |ended| ended.at)
+            deadline.map_or(at, |deadline| at.min(deadline.at))
         };
         until.since(self.opened_at)
     }

@@ -71,6 +71,22 @@ fn the_idle_timer_runs_out_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn nobody_lasts_longer_than_to_the_deadline_it_ended_by() {
+    let late = OPENED + LONGEST + LONGEST;
+    let at = |kind, after| Some(Deadline { kind, at: OPENED + after });
+    for (deadline, lasted) in [
+        (None, late.since(OPENED)),
+        (at(DeadlineKind::Idle, IDLE), IDLE),
+        (at(DeadlineKind::MaxDuration, LONGEST), LONGEST),
+    ] {
+        let ended = Ended { at: late, deadline, ..ended(EndReason::Idle) };
+        let session = Session { state: SessionState::Finalizing(ended), ..session() };
+        assert_eq!(session.lasted(late + IDLE), lasted);
+    }
+    assert_eq!(session().lasted(OPENED + IDLE), IDLE, "so far");
+}
+
+#[test]
 fn a_deadline_that_passed_comes_before_whoever_asks_later() {
     let verdict =
         session().end(&EndCause::Asked(EndReason::UserEnd), OPENED + IDLE + Span::from_secs(1));

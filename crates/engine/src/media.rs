@@ -84,6 +84,27 @@ pub enum SayFault {
     TooMuch,
 }
 
+/// What a stage holds now, and what it has had to leave out since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageCensus {
+    /// Sessions that have their avatar.
+    pub sessions: u64,
+    /// Viewers that were let in, connected or on their way.
+    pub viewers: u64,
+    /// Addresses that they write from.
+    pub addresses: u64,
+    /// Clips that are held to be heard.
+    pub clips: u64,
+    /// How long these are heard.
+    pub sound: Span,
+    /// Datagrams that the system did not take.
+    pub unsent: u64,
+    /// Datagrams that came for nobody.
+    pub for_nobody: u64,
+    /// Moments that were left out because the node was late, each as long as a frame of sound.
+    pub missed: u64,
+}
+
 /// Shows avatars, stops media and frees what it held. One that shows nothing need only release.
 #[async_trait]
 pub trait MediaPlane: Send + Sync {
@@ -125,6 +146,14 @@ pub trait MediaPlane: Send + Sync {
     /// Has a session's avatar stop speaking, and forget what was still to be said.
     async fn interrupt(&self, _session: SessionId) {}
 
+    /// What it holds.
+    async fn census(&self) -> StageCensus {
+        StageCensus::default()
+    }
+
     /// Releases whatever `session` holds on this node. Returns how many things that were.
     async fn release(&self, session: SessionId) -> usize;
+
+    /// Releases whatever any session holds on this node, which stops: who watches is told.
+    async fn close(&self) {}
 }

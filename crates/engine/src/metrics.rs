@@ -1,5 +1,7 @@
 //! Figures for the operator, in Prometheus' format. One registry per engine.
 
+mod stage;
+
 use std::sync::atomic::AtomicU64;
 
 use epilogue_core::{Dialect, Span, StepKind, session::Ended, step::AttemptOutcome};
@@ -14,6 +16,14 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+use self::stage::StageFigures;
+use crate::session::OnStage;
+
+/// As a gauge has it.
+fn level(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByDialect {
@@ -59,6 +69,8 @@ pub struct Metrics {
     decisions: Gauge,
     shed: Gauge,
     log_overdue: Gauge<f64, AtomicU64>,
+    tasks: Gauge,
+    stage: StageFigures,
 }
 
 /// What is counted at the moment of asking.
@@ -74,6 +86,10 @@ pub struct Snapshot {
     pub inbox: InboxCensus,
     /// Commits.
     pub commits: CommitStats,
+    /// What is shown and said here.
+    pub stage: OnStage,
+    /// What runs and is waited for when the server stops: turns, ends, performances.
+    pub tasks: usize,
 }
 
 impl Metrics {
@@ -99,6 +115,8 @@ impl Metrics {
             decisions: Gauge::default(),
             shed: Gauge::default(),
             log_overdue: Gauge::default(),
+            tasks: Gauge::default(),
+            stage: StageFigures::default(),
         };
         metrics.register_events();
         metrics.register_levels();
@@ -174,6 +192,9 @@ impl Metrics {
             Unit::Seconds,
             self.log_overdue.clone(),
         );
+        let text = "Turns, ends and performances that run and are waited for when the server stops";
+        registry.register("tasks", text, self.tasks.clone());
+        self.stage.register(registry);
     }
 
     pub(crate) fn session_opened(&self, dialect: &Dialect) {
@@ -212,7 +233,6 @@ impl Metrics {
 
     /// All figures as text.
     pub fn encode(&self, now: &Snapshot) -> String {
-        let level = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.open.clear();
         for (dialect, count) in &now.sessions.open {
             let labels = ByDialect { dialect: dialect.to_string() };
@@ -228,6 +248,8 @@ impl Metrics {
         self.decisions.set(level(now.commits.decisions));
         self.shed.set(level(now.commits.shed));
         self.log_overdue.set(Span::from_millis(now.commits.log_overdue_ms).as_secs_f64());
+        self.tasks.set(level(now.tasks as u64));
+        self.stage.set(&now.stage);
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

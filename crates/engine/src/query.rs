@@ -71,7 +71,8 @@ impl Engine {
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
         let inbox = self.store().inbox_census().await?;
         let commits = self.store().commit_stats();
-        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits })
+        let (stage, tasks) = (self.on_stage().await, self.inner.tasks.len());
+        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits, stage, tasks })
     }
 
     /// What a session owes or does not owe at its end, and why not. Whom else it tells is known when

@@ -68,6 +68,11 @@ impl Performance {
         self.clips.clear();
     }
 
+    /// What is held to be heard: how many clips, and how many ticks these are.
+    pub fn holds(&self) -> (usize, u64) {
+        (self.clips.len(), self.clips.iter().map(|(_, clip)| clip.frames() as u64).sum())
+    }
+
     /// When everything has been said. `None`: nothing is being said.
     pub fn speaks_until(&self, now: u64) -> Option<u64> {
         let until = self.clips.back().map(|(begin, clip)| end(*begin, clip));
@@ -171,11 +176,11 @@ mod tests {
         let mut performance = Performance::new(1);
         performance.say(10, clip(3)).unwrap();
         performance.say(11, clip(2)).unwrap();
-        assert_eq!(performance.speaks_until(11), Some(15));
+        assert_eq!((performance.speaks_until(11), performance.holds()), (Some(15), (2, 5)));
         let heard = sounds(&mut performance, 10..16);
         let silence = silence().to_vec();
         assert_eq!(heard, [vec![3, 0], vec![3, 1], vec![3, 2], vec![2, 0], vec![2, 1], silence]);
-        assert_eq!(performance.speaks_until(15), None);
+        assert_eq!((performance.speaks_until(15), performance.holds()), (None, (0, 0)));
         performance.say(40, clip(1)).unwrap();
         assert_eq!(sounds(&mut performance, 40..41), [[1, 0]]);
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use epilogue_core::{SessionId, Span};
 use epilogue_engine::{
     ids::Ids,
-    media::{Clip, MediaPlane, SayFault, SoundFault, StageFault, ViewerFault},
+    media::{Clip, MediaPlane, SayFault, SoundFault, StageCensus, StageFault, ViewerFault},
     speech::Sound,
 };
 use epilogue_media::{
@@ -40,7 +40,7 @@ pub enum StageError {
     #[error(transparent)]
     Gallery(#[from] GalleryError),
     /// Viewers cannot be reached.
-    #[error(transparent)]
+    #[error("viewers cannot be reached by [media] udp_listen")]
     Driver(#[from] driver::StartError),
 }
 
@@ -154,8 +154,27 @@ impl MediaPlane for Stage {
         tracing::debug!(%session, ?was_there, "interrupted");
     }
 
+    async fn census(&self) -> StageCensus {
+        let counts = self.driver.counts().await.unwrap_or_default();
+        StageCensus {
+            sessions: counts.sessions as u64,
+            viewers: counts.viewers as u64,
+            addresses: counts.addresses as u64,
+            clips: counts.clips as u64,
+            sound: Span::from_millis(counts.clip_ticks * FRAME_MS),
+            unsent: counts.not_sent,
+            for_nobody: counts.received_for_nobody,
+            missed: counts.ticks_missed,
+        }
+    }
+
     async fn release(&self, session: SessionId) -> usize {
         usize::from(self.driver.release(session).await.unwrap_or_default())
+    }
+
+    async fn close(&self) {
+        // One that has stopped shows nobody.
+        let _ = self.driver.release_all().await;
     }
 }
 

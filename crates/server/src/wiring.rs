@@ -225,15 +225,14 @@ fn settings(
 
 /// Who shows avatars: nobody, and no socket is opened, where nobody may create sessions with one.
 async fn media(config: &Config, ids: &Arc<Ids>) -> Result<Arc<dyn MediaPlane>, StartError> {
-    let mut organizations = config.organizations.iter();
-    if organizations.all(|organization| organization.kaltura_partners.is_empty()) {
+    if !config.shows_avatars() {
         return Ok(Arc::new(NoStage(Connections::default())));
     }
     Ok(Arc::new(Stage::start(&config.media, Arc::clone(ids)).await?))
 }
 
 /// Whoever speaks for avatars, if anybody is configured.
-fn voice(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Voice>>, StartError> {
+pub fn voice(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Voice>>, StartError> {
     let clock = clock.clone();
     Ok(match &config.media.speech {
         None => None,

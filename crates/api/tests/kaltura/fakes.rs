@@ -11,6 +11,7 @@ use epilogue_engine::{
     media::{Clip, MediaPlane, SayFault, SoundFault, StageFault, ViewerFault},
     speech::{Sound, SpeechError, Utterance, Voice},
 };
+use tokio::sync::RwLock;
 
 /// How long everything that is said is heard.
 pub const HEARD: Span = Span::from_secs(10);
@@ -33,11 +34,15 @@ pub struct FakeStage {
     shows: Mutex<BTreeMap<SessionId, Show>>,
     released: Mutex<Vec<Show>>,
     room: Mutex<usize>,
+    /// Nobody has begun while somebody holds this alone.
+    pub doors: RwLock<()>,
+    came: Mutex<usize>,
 }
 
 impl Default for FakeStage {
     fn default() -> Self {
-        Self { shows: Mutex::default(), released: Mutex::default(), room: Mutex::new(usize::MAX) }
+        let (shows, released, room) = (Mutex::default(), Mutex::default(), Mutex::new(usize::MAX));
+        Self { shows, released, room, doors: RwLock::default(), came: Mutex::default() }
     }
 }
 
@@ -52,6 +57,11 @@ impl FakeStage {
     /// How many sessions are shown.
     pub fn count(&self) -> usize {
         locked(&self.shows).len()
+    }
+
+    /// How often a session was to begin.
+    pub fn came(&self) -> usize {
+        *locked(&self.came)
     }
 
     /// What was shown of sessions that were released.
@@ -77,11 +87,16 @@ impl MediaPlane for FakeStage {
     }
 
     async fn begin(&self, session: SessionId, avatar: &str) -> Result<(), StageFault> {
-        let mut shows = locked(&self.shows);
-        if !shows.contains_key(&session) && shows.len() >= *locked(&self.room) {
-            return Err(StageFault::Full);
+        {
+            let mut shows = locked(&self.shows);
+            if !shows.contains_key(&session) && shows.len() >= *locked(&self.room) {
+                return Err(StageFault::Full);
+            }
+            let show = || Show { avatar: avatar.into(), ..Show::default() };
+            shows.entry(session).or_insert_with(show);
         }
-        shows.entry(session).or_insert_with(|| Show { avatar: avatar.into(), ..Show::default() });
+        *locked(&self.came) += 1;
+        let _open = self.doors.read().await;
         Ok(())
     }
 

@@ -87,6 +87,49 @@ async fn s2_1_of_many_creates_with_one_key_one_opens() {
     }
 }
 
+/// What a key stands for follows from the day. Two creates that meet when it changes are one all the same.
+#[tokio::test]
+async fn s2_1_two_creates_with_one_key_that_meet_at_midnight_open_one_session() {
+    let house = House::start().await;
+    let since_midnight = house.now().as_millis().cast_unsigned() % DAY.as_millis();
+    house.clock.advance(Span::from_millis(DAY.as_millis() - since_midnight - 1));
+    let create = || {
+        let (router, request) = (house.router.clone(), create(STATIC_KS, "k"));
+        tokio::spawn(tower::ServiceExt::oneshot(router, request))
+    };
+    let shut = house.stage.doors.write().await;
+    let first = create();
+    until(|| house.stage.came() == 1).await;
+    house.clock.advance(Span::from_millis(1));
+    let second = create();
+    settle().await;
+    drop(shut);
+    let mut clients = Vec::new();
+    for creating in [first, second] {
+        let answer = creating.await.expect("ran").expect("an answer");
+        clients.push(Client::of(&crate::support::Answer::of(answer).await));
+    }
+    assert_eq!(clients[0], clients[1]);
+    assert_eq!(house.stage.count(), 1);
+}
+
+/// Whoever hangs up while a session is created takes no place on the stage along.
+#[tokio::test]
+async fn s2_1_a_create_whose_caller_hangs_up_is_carried_through() {
+    let house = House::start().await;
+    let shut = house.stage.doors.write().await;
+    let caller =
+        tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), create(STATIC_KS, "k")));
+    until(|| house.stage.came() == 1).await;
+    caller.abort();
+    assert!(caller.await.expect_err("gone").is_cancelled());
+    drop(shut);
+    let client = Client::of(&house.send(create(STATIC_KS, "k")).await);
+    assert_eq!(house.stage.count(), 1, "it is the session that was being created");
+    succeeded(&house.ask(&client, "end").await);
+    assert_eq!(house.stage.count(), 0);
+}
+
 /// A key at the limit is taken, and one past it is not.
 #[tokio::test]
 async fn s2_1_a_key_is_no_longer_than_it_may_be() {

@@ -13,6 +13,10 @@ async fn i5_a_restarted_server_ends_what_had_begun_and_keeps_what_had_not() {
     assert_eq!(house.ask(&initialised, "init-client").await.status, 200);
     house.said(&spoken, json!({ "text": "Hello!" })).await;
     house.clock.advance(Span::from_secs(60));
+    for client in [&initialised, &spoken, &created] {
+        succeeded(&house.ask(client, "keep-alive").await);
+    }
+    house.clock.advance(Span::from_secs(100));
 
     let next = house.next().await;
     refused(&next.ask(&initialised, "keep-alive").await, 410, "Session ended");
@@ -22,8 +26,10 @@ async fn i5_a_restarted_server_ends_what_had_begun_and_keeps_what_had_not() {
         let session = next.session(gone).await;
         let ended = session.ended().expect("it ended");
         assert_eq!(ended.reason, EndReason::Disconnected);
-        assert!(ended.deadline.is_some(), "with its deadline on record");
-        assert_eq!(ended.cost, epilogue_core::MicroCredits(1_000_000), "a minute is billed");
+        let last = Some(session.last_seen);
+        assert_eq!(ended.deadline.map(|d| d.at), last, "nobody knows that it was shown after that");
+        let minute = epilogue_core::MicroCredits(1_000_000);
+        assert_eq!(ended.cost, minute, "the time after its last sign of life is not billed");
         refused(&next.ask(gone, "end").await, 410, "Session ended");
     }
     let told: Vec<_> = next.webhooks.heard().iter().map(|request| request.body.clone()).collect();

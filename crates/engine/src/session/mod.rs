@@ -18,7 +18,7 @@ pub mod whole_turn;
 pub use self::{
     attach::{Attached, Attachment},
     open::{OpenError, OpenSession, Opened, Origin},
-    stage::{Say, Shown, Spoken, StageError},
+    stage::{OnStage, Say, Shown, Spoken, StageError},
     turn::{
         TurnError, TurnEvent, TurnExtras, TurnFailure, TurnInput, TurnRecord, TurnRequest,
         TurnStream, TurnUsage, WhenBusy,

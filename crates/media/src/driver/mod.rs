@@ -32,7 +32,7 @@ pub const TIDINGS_MAX: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("{0} cannot be listened on: {1}")]
+    #[error("{0} cannot be listened on")]
     Listen(SocketAddr, #[source] io::Error),
     /// Viewers could not be answered.
     #[error(transparent)]
@@ -71,6 +71,7 @@ enum Wish {
     Open(SessionId, String, oneshot::Sender<Result<String, OpenError>>),
     Dismiss(SessionId, oneshot::Sender<bool>),
     Release(SessionId, oneshot::Sender<bool>),
+    ReleaseAll(oneshot::Sender<()>),
     Say(SessionId, Arc<Clip>, oneshot::Sender<Result<(), SayError>>),
     Interrupt(SessionId, oneshot::Sender<bool>),
     IsWatched(SessionId, oneshot::Sender<bool>),
@@ -132,6 +133,11 @@ impl Driver {
     /// shown at all.
     pub async fn release(&self, session: SessionId) -> Result<bool, Stopped> {
         self.ask(|answer| Wish::Release(session, answer)).await
+    }
+
+    /// Ends every session's show, as [`Driver::release`] does.
+    pub async fn release_all(&self) -> Result<(), Stopped> {
+        self.ask(Wish::ReleaseAll).await
     }
 
     /// Has a session's avatar say something when it has said all that it was given before.

@@ -107,6 +107,14 @@ impl Task {
                 }
                 let _ = answer.send(was_shown);
             }
+            Wish::ReleaseAll(answer) => {
+                self.hall.release_all(now, &mut self.out);
+                if let Some(relay) = &self.relay {
+                    relay.guests.leave_all();
+                    self.somebody_left = true;
+                }
+                let _ = answer.send(());
+            }
             Wish::Say(session, clip, answer) => {
                 let _ = answer.send(self.hall.say(session, clip, now));
             }

@@ -9,6 +9,14 @@ pub struct Counts {
     pub sessions: usize,
     /// Of these, those that are seen by a viewer.
     pub watched: usize,
+    /// Viewers that are connected or on their way.
+    pub viewers: usize,
+    /// Addresses that viewers write from.
+    pub addresses: usize,
+    /// Clips that are held to be heard.
+    pub clips: usize,
+    /// How many ticks of sound these are.
+    pub clip_ticks: u64,
     /// Viewers that were answered.
     pub viewers_opened: u64,
     /// Viewers that said goodbye.

@@ -284,8 +284,16 @@ impl Hall {
 
     /// What has happened so far.
     pub fn counts(&self) -> Counts {
-        let watched = self.stages.values().filter(|stage| stage.is_seen()).count();
-        Counts { sessions: self.stages.len(), watched, ..self.counts }
+        let mut counts = Counts { sessions: self.stages.len(), ..self.counts };
+        counts.addresses = self.by_address.len();
+        for stage in self.stages.values() {
+            counts.watched += usize::from(stage.is_seen());
+            counts.viewers += usize::from(stage.is_watched());
+            let (clips, ticks) = stage.holds();
+            counts.clips += clips;
+            counts.clip_ticks += ticks;
+        }
+        counts
     }
 
     /// Whose datagram it is.

@@ -85,6 +85,11 @@ impl Stage {
         self.performance.say(tick, clip)
     }
 
+    /// See [`Performance::holds`].
+    pub(super) fn holds(&self) -> (usize, u64) {
+        self.performance.holds()
+    }
+
     pub(super) fn interrupt(&mut self) {
         self.performance.interrupt();
     }

@@ -26,6 +26,11 @@ impl Guests {
         self.lock().remove(&session);
     }
 
+    /// Nobody is shown any more.
+    pub fn leave_all(&self) {
+        self.lock().clear();
+    }
+
     /// Whether a session is shown.
     pub fn has(&self, session: SessionId) -> bool {
         self.lock().contains(&session)

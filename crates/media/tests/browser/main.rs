@@ -1,11 +1,10 @@
 //! A real browser watches an avatar.
 
-mod chromium;
 mod relayed;
 
 use std::{f32::consts::TAU, net::SocketAddr, sync::Arc, time::Duration};
 
-use chromium::Browser;
+use epilogue_browser::{Browser, Glance};
 use epilogue_core::SessionId;
 use epilogue_media::{
     avatar::Artwork,
@@ -15,10 +14,6 @@ use epilogue_media::{
     picture::Pictures,
     sound::Clip,
 };
-use serde_json::{Value, json};
-
-const WATCH: &str = include_str!("watch.js");
-const LOOK: &str = include_str!("look.js");
 
 /// Three seconds of a voice: a tone that swells and fades, as syllables do.
 fn voice() -> Clip {
@@ -50,48 +45,6 @@ fn voice() -> Clip {
     Clip::from_recording([head.concat(), data].concat()).expect("a voice")
 }
 
-/// What the page has seen and heard in a second.
-#[derive(Debug)]
-struct Glance {
-    frames: f64,
-    key_frames: f64,
-    lost: f64,
-    loudest: f64,
-    /// How much changed in the part of the picture where the mouth is, and above it.
-    mouth: f64,
-    brow: f64,
-    width: f64,
-    transport: String,
-}
-
-async fn look(browser: &Browser) -> Glance {
-    let seen = browser.run(LOOK, vec![]).await;
-    let number = |name: &str| seen[name].as_f64().unwrap_or_else(|| panic!("{name} in {seen}"));
-    Glance {
-        frames: number("frames"),
-        key_frames: number("keyFrames"),
-        lost: number("lost"),
-        loudest: number("loudest"),
-        mouth: number("mouth"),
-        brow: number("brow"),
-        width: number("width"),
-        transport: seen["transport"].as_str().unwrap_or_default().to_owned(),
-    }
-}
-
-/// Looks until something is so.
-async fn look_until(browser: &Browser, what: &str, is_so: impl Fn(&Glance) -> bool) -> Glance {
-    let mut last = None;
-    for _ in 0..60 {
-        let glance = look(browser).await;
-        if is_so(&glance) {
-            return glance;
-        }
-        last = Some(glance);
-    }
-    panic!("the page has not seen {what}: {last:?}");
-}
-
 #[cfg(feature = "h264")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_watches_the_avatar_rest_speak_and_leave() {
@@ -117,39 +70,35 @@ async fn watch(codec: &str) -> Glance {
     driver.begin(session, Arc::new(pictures), 7).await.expect("running").expect("begun");
 
     let browser = Browser::start().await;
-    let offer = browser.run(WATCH, vec![Value::from(codec), json!({})]).await;
-    let offer = offer.as_str().expect("an offer").to_owned();
+    let offer = browser.offer(codec).await;
     let answer = driver.open(session, offer).await.expect("running").expect("answered");
     assert!(answer.contains(&format!("{codec}/90000")), "{answer}");
-    let accepted = browser.run(ACCEPT, vec![Value::String(answer)]).await;
-    assert_eq!(accepted, Value::Bool(true));
+    browser.accept(answer).await;
 
-    let first = look_until(&browser, "pictures", |glance| glance.frames > 5.0).await;
+    let first = browser.look_until("pictures", |glance| glance.frames > 5.0).await;
     assert!((first.width - 512.0).abs() < 0.5, "{first:?}");
-    let rest = look_until(&browser, "more pictures", |g| g.frames > first.frames + 5.0).await;
-    assert!(rest.loudest < 0.01 && rest.mouth < 4.0, "it rests: {rest:?}");
+    let rest = browser.look_until("more pictures", |g| g.frames > first.frames + 5.0).await;
+    assert!(rest.rests(), "it rests: {rest:?}");
 
     let clip = Arc::new(voice());
     driver.say(session, Arc::clone(&clip)).await.expect("running").expect("said");
-    let speaks = |g: &Glance| g.loudest > 0.2 && g.mouth > 10.0;
-    let speaking = look_until(&browser, "the avatar speak", speaks).await;
+    let speaking = browser.look_until("the avatar speak", Glance::speaks).await;
     assert!(speaking.brow < speaking.mouth / 4.0, "only the mouth moves: {speaking:?}");
-    let again =
-        look_until(&browser, "the avatar rest again", |g| g.loudest < 0.01 && g.mouth < 4.0);
+    let again = browser.look_until("the avatar rest again", Glance::rests);
     let again = again.await;
     assert!(again.frames > speaking.frames && again.lost < 1.0, "{again:?}");
 
     driver.say(session, clip).await.expect("running").expect("said");
-    look_until(&browser, "the avatar speak", speaks).await;
+    browser.look_until("the avatar speak", Glance::speaks).await;
     assert_eq!(driver.interrupt(session).await, Ok(true));
-    look_until(&browser, "the interruption", |g| g.loudest < 0.01 && g.mouth < 4.0).await;
+    browser.look_until("the interruption", Glance::rests).await;
 
     assert_eq!(driver.release(session).await, Ok(true));
     let begun = clock.now();
-    let gone = look_until(&browser, "the end", |glance| glance.transport == "closed").await;
+    let gone = browser.look_until("the end", |glance| glance.transport == "closed").await;
     println!("the page saw the end within {:?}", clock.now() - begun);
     clock.sleep_until(clock.now() + Duration::from_millis(500)).await;
-    let still = look(&browser).await;
+    let still = browser.look().await;
     assert!((still.frames - gone.frames).abs() < 3.0, "frames go on: {gone:?} {still:?}");
     let counts = driver.counts().await.expect("running");
     assert_eq!((counts.sessions, counts.watched), (0, 0));
@@ -160,6 +109,3 @@ async fn watch(codec: &str) -> Glance {
     task.await.expect("stopped");
     again
 }
-
-const ACCEPT: &str = "const [answer, done] = arguments;
-    pc.setRemoteDescription({ type: 'answer', sdp: answer }).then(() => done(true), e => done(String(e)));";

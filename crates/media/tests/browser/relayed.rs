@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use epilogue_browser::Browser;
 use epilogue_core::{SessionId, Timestamp};
 use epilogue_media::{
     avatar::Artwork,
@@ -17,12 +18,9 @@ use epilogue_media::{
 };
 use hmac::{Hmac, Mac as _};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha1::Sha1;
 
-use crate::{ACCEPT, WATCH, chromium::Browser, look_until};
-
-const PAIR: &str = include_str!("pair.js");
 /// Some time in 2023, and a day later.
 const DAY: i64 = 1_700_000_000;
 const EXPIRY: i64 = DAY + 86_400;
@@ -81,23 +79,21 @@ async fn watch_relayed(protocol: &str) {
     });
     let browser = Browser::start().await;
     let codec = if cfg!(feature = "h264") { "H264" } else { "VP8" };
-    let offer = browser.run(WATCH, vec![Value::from(codec), way]).await;
-    let offer = offer.as_str().expect("an offer").to_owned();
+    let offer = browser.offer_with(codec, way).await;
     let answer = driver.open(session, offer).await.expect("running").expect("answered");
-    let accepted = browser.run(ACCEPT, vec![Value::String(answer)]).await;
-    assert_eq!(accepted, Value::Bool(true));
+    browser.accept(answer).await;
 
-    let first = look_until(&browser, "pictures", |glance| glance.frames > 5.0).await;
-    let more = look_until(&browser, "more pictures", |g| g.frames > first.frames + 10.0).await;
+    let first = browser.look_until("pictures", |glance| glance.frames > 5.0).await;
+    let more = browser.look_until("more pictures", |g| g.frames > first.frames + 10.0).await;
     assert!(more.lost < 1.0, "{more:?}");
-    let pair = browser.run(PAIR, vec![]).await;
-    assert_eq!((&pair["type"], &pair["protocol"]), (&json!("relay"), &json!(protocol)), "{pair}");
+    let path = browser.path().await.expect("a way");
+    assert_eq!((&*path.kind, path.protocol.as_deref()), ("relay", Some(protocol)));
     let counts = doors.counts().await.expect("running");
     assert!(counts.allocations >= 1 && counts.outward > 20 && counts.inward > 3, "{counts:?}");
-    println!("{pair} {counts:?}");
+    println!("{path:?} {counts:?}");
 
     assert_eq!(driver.release(session).await, Ok(true));
-    look_until(&browser, "the end", |glance| glance.transport == "closed").await;
+    browser.look_until("the end", |glance| glance.transport == "closed").await;
     let counts = doors.counts().await.expect("running");
     assert_eq!((counts.allocations, counts.forbidden), (0, 0), "{counts:?}");
 

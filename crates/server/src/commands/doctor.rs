@@ -1,5 +1,7 @@
 //! `epilogue doctor`: looks at everything that can be wrong, and says what is and what would help.
 
+mod media;
+
 use epilogue_core::agent::SecretRef;
 use epilogue_engine::{
     clock::{Clock, SystemClock},
@@ -62,7 +64,10 @@ pub(super) fn run(global: &GlobalArgs) -> Exit {
     findings.well("the configuration is valid");
     secrets(&config, &mut findings);
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(store(&config, &mut findings)),
+        Ok(runtime) => runtime.block_on(async {
+            let is_served = store(&config, &mut findings).await;
+            media::look(&config, is_served, &mut findings).await;
+        }),
         Err(error) => return complain(Exit::Failure, &error),
     }
     if findings.failed { Exit::Failure } else { Exit::Success }
@@ -84,15 +89,19 @@ fn secrets(config: &Config, findings: &mut Findings) {
     }
 }
 
-async fn store(config: &Config, findings: &mut Findings) {
+/// Whether a server runs on this data.
+async fn store(config: &Config, findings: &mut Findings) -> bool {
     let folder = config.storage.data_folder();
     let _lock = match data::create_folder(&folder).and_then(|()| DataLock::acquire(&folder)) {
         Ok(lock) => lock,
         Err(error @ DataError::InUse { .. }) => {
             findings.note(&format!("{error}; ask it: /health/ready tells how it is"));
-            return;
+            return true;
         }
-        Err(error) => return findings.wrong(&chain(&error)),
+        Err(error) => {
+            findings.wrong(&chain(&error));
+            return false;
+        }
     };
     findings.well(&format!("the data folder {} can be used", folder.display()));
     match open_store(config) {
@@ -104,6 +113,7 @@ async fn store(config: &Config, findings: &mut Findings) {
         }
         Err(error) => findings.wrong(&chain(&error)),
     }
+    false
 }
 
 async fn records(storage: &dyn Storage, findings: &mut Findings) -> epilogue_storage::Result<()> {

@@ -37,6 +37,12 @@ async fn serve(config: &Config) -> Exit {
     if config.organizations.is_empty() {
         tracing::warn!("no organization is configured, so no key opens anything yet");
     }
+    if config.shows_avatars() && config.media.speech.is_none() {
+        tracing::warn!("no [media] speech is configured, so avatars say recordings and no text");
+    }
+    for agent in config.idle_avatars() {
+        tracing::warn!(%agent, "no kaltura_partners name this avatar, so nobody can meet it");
+    }
     let listening = match Listening::bind(config, assembly).await {
         Ok(listening) => listening,
         Err(error) => return complain(Exit::Failure, &error),

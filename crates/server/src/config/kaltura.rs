@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use epilogue_api::dialect::kaltura::{KalturaSettings, Partner, relay_secret};
-use epilogue_core::agent::SecretRef;
+use epilogue_core::{
+    AgentId,
+    agent::{AgentKind, SecretRef},
+};
 use epilogue_engine::{records::KeyHash, secret};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -13,6 +16,20 @@ use super::{
 };
 
 impl Config {
+    /// Whether anybody may open sessions that are seen and heard.
+    pub fn shows_avatars(&self) -> bool {
+        self.organizations.iter().any(|organization| !organization.kaltura_partners.is_empty())
+    }
+
+    /// Avatars that no partner names, so that nobody can open a session with them.
+    pub fn idle_avatars(&self) -> impl Iterator<Item = &AgentId> {
+        self.organizations.iter().flat_map(|organization| {
+            let named = |id: &AgentId| organization.kaltura_partners.iter().any(|p| p.agent == *id);
+            let avatars = organization.agents.iter().filter(|a| a.kind == AgentKind::Avatar);
+            avatars.map(|agent| &agent.id).filter(move |id| !named(id))
+        })
+    }
+
     /// The settings of the API. Fails if a secret cannot be had, or a string would stand for two
     /// partners.
     pub fn kaltura(&self, token_secret: &SecretString) -> Result<KalturaSettings, ConfigError> {
@@ -82,7 +99,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::Layers;
+    use crate::config::{Layers, Overrides};
 
     fn settings(partners: &str) -> Result<KalturaSettings, ConfigError> {
         let text = format!(
@@ -157,5 +174,40 @@ mod tests {
         for fine in ["", "\nidle_timeout_s = 0", "\nidle_timeout_s = 30"] {
             assert_eq!(wrong(&format!("kind = 'avatar'{fine}")), None);
         }
+    }
+
+    fn loaded(text: &str) -> Result<Config, ConfigError> {
+        let text = format!("[[organizations]]\nid = 'o'\nname = 'O'\n{text}");
+        let file = Some((Path::new("epilogue.toml"), text));
+        Config::of_layers(&Layers::from_text(file, [])?, Overrides::default())
+    }
+
+    fn agent(id: &str, kind: &str) -> String {
+        format!(
+            "[[organizations.agents]]\nid = '{id}'\nname = 'A'\nkind = '{kind}'\n\
+             model = {{ provider = 'scripted' }}\n"
+        )
+    }
+
+    #[test]
+    fn avatars_are_shown_where_a_partner_names_one() {
+        let avatars = agent("a", "avatar") + &agent("b", "avatar");
+        let alone = loaded(&avatars).expect("sound");
+        assert!(!alone.shows_avatars());
+        let idle = |config: &Config| config.idle_avatars().map(ToString::to_string).collect();
+        let (both, one): (Vec<_>, Vec<_>) = (idle(&alone), vec!["b".to_owned()]);
+        assert_eq!(both, ["a", "b"]);
+        let named = loaded(&(avatars + &partner(7, ""))).expect("sound");
+        assert!(named.shows_avatars());
+        assert_eq!(idle(&named), one);
+    }
+
+    #[test]
+    fn nobody_writes_to_an_avatar() {
+        let project = "[[organizations.projects]]\nid = 'p'\nagent = 'a'\n";
+        let error = loaded(&(agent("a", "avatar") + project)).expect_err("refused").to_string();
+        let wanted = "projects[0].agent must be an agent of the kind \"text\"";
+        assert!(error.contains(wanted), "{error}");
+        assert!(loaded(&(agent("a", "text") + project)).is_ok());
     }
 }

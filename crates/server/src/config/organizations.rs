@@ -166,6 +166,7 @@ impl OrganizationSection {
             }
             check_keys(&at.key("api_keys"), &project.api_keys, report);
             self.check_agent(at.key("agent"), &project.agent, report);
+            self.check_text(at.key("agent"), &project.agent, report);
         }
         for (index, partner) in self.kaltura_partners.iter().enumerate() {
             let at = at.key("kaltura_partners").index(index);
@@ -176,9 +177,16 @@ impl OrganizationSection {
         }
     }
 
+    /// Who is written to must not be an avatar: it answers nobody.
+    fn check_text(&self, path: KeyPath, id: &AgentId, report: &mut Report) {
+        if self.agent(id).is_some_and(|agent| agent.kind != AgentKind::Text) {
+            report.fail(path, "must be an agent of the kind \"text\"");
+        }
+    }
+
     /// What is seen and heard must be an avatar, and must not be given up between two keep-alives.
     fn check_avatar(&self, path: KeyPath, id: &AgentId, report: &mut Report) {
-        let Some(agent) = self.agents.iter().find(|agent| agent.id == *id) else { return };
+        let Some(agent) = self.agent(id) else { return };
         let shortest = kaltura::IDLE_MIN.as_millis() / 1_000;
         if agent.kind != AgentKind::Avatar {
             report.fail(path, "must be an agent of the kind \"avatar\"");
@@ -188,8 +196,12 @@ impl OrganizationSection {
         }
     }
 
+    fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.id == *id)
+    }
+
     fn check_agent(&self, path: KeyPath, id: &AgentId, report: &mut Report) {
-        if !self.agents.iter().any(|agent| agent.id == *id) {
+        if self.agent(id).is_none() {
             let known: Vec<_> = self.agents.iter().map(|agent| agent.id.as_str()).collect();
             let known = if known.is_empty() { "it has none".into() } else { known.join(", ") };
             report.fail(path, format!("must be an agent of {}: {known}", self.id));

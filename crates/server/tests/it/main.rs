@@ -1,5 +1,6 @@
 //! The real binary, from outside: it is started, loaded over HTTP, hurt, killed and looked into.
 
+mod avatar;
 mod crash;
 mod faults;
 mod gone;

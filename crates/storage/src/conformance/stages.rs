@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use epilogue_core::{
-    EndOutcome, EndReason, EndRequest, Role, Session, SessionId, staging::SAID_BYTES_MAX,
+    EndOutcome, EndReason, EndRequest, Role, Session, SessionId,
+    reason::{Deadline, DeadlineKind},
+    staging::SAID_BYTES_MAX,
 };
 
 use super::{
@@ -41,6 +43,7 @@ pub async fn a_session_goes_with_the_node_of_its_stage(backend: &impl Backend) -
     world.store.take_stage(again, at(2)).await?;
     assert_eq!(world.stored(staged.id).await?, stored, "it has its stage there");
 
+    assert_eq!(world.store.keep_alive(&world.org, staged.id, at(2)).await?, Some(true));
     assert_eq!(world.store.lose_connections(&["n1".into()], at(3)).await?, 0);
     assert_eq!(world.store.lose_connections(&[], at(4)).await?, 1);
     let late = world.store.take_stage(take(&world, staged.id, "n2"), at(4)).await?;
@@ -49,9 +52,36 @@ pub async fn a_session_goes_with_the_node_of_its_stage(backend: &impl Backend) -
     let receipt = world.store.end(&world.org, staged.id, due.clone(), at(5)).await?;
     let ended = receipt.expect("a session").outcome.ended().cloned().expect("it ends");
     assert_eq!(ended.reason, EndReason::Disconnected);
-    assert_eq!(ended.deadline.map(|deadline| deadline.at), Some(at(4)));
+    // When the node went nobody saw; the session was last heard of before.
+    assert_eq!((ended.deadline.map(|deadline| deadline.at), ended.at), (Some(at(2)), at(5)));
     let receipt = world.store.end(&world.org, plain.id, due, at(5)).await?;
     assert!(matches!(receipt.expect("a session").outcome, EndOutcome::StillActive { .. }));
+    Ok(())
+}
+
+/// However long nobody was there to notice: the stage went before its session could have been idle.
+pub async fn a_stage_is_lost_when_its_session_was_last_heard_of(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let (seen, said, neither) =
+        (world.opened(1).await?, world.opened(2).await?, world.opened(3).await?);
+    for session in [&seen, &said, &neither] {
+        world.store.take_stage(take(&world, session.id, "n1"), at(1)).await?;
+    }
+    world.store.keep_alive(&world.org, seen.id, at(7)).await?;
+    world.store.write_said(words(&world, said.id, None, "Hi."), at(9)).await?;
+    let late = START + IDLE + IDLE;
+    assert_eq!(world.store.lose_connections(&[], late).await?, 3);
+    for (session, last) in [(seen, at(7)), (said, at(9)), (neither, START)] {
+        assert_eq!(world.stored(session.id).await?.due_at(), Some(last));
+        let receipt = world.store.end(&world.org, session.id, EndRequest::due(), late).await?;
+        let ended = receipt.expect("a session").outcome.ended().cloned().expect("it ends");
+        let deadline = Deadline { kind: DeadlineKind::Disconnected, at: last };
+        assert_eq!((ended.reason, ended.deadline), (EndReason::Disconnected, Some(deadline)));
+        let lasted = world.stored(session.id).await?.lasted(late + IDLE);
+        assert_eq!(lasted, last.since(START), "and it is not billed for more");
+    }
     Ok(())
 }
 

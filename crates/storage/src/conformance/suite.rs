@@ -259,6 +259,7 @@ macro_rules! conformance_suite {
             }
             stages {
                 a_session_goes_with_the_node_of_its_stage,
+                a_stage_is_lost_when_its_session_was_last_heard_of,
                 a_stage_is_set_for_live_sessions_alone,
                 what_is_said_on_a_stage_is_the_transcript,
                 a_turn_that_is_long_has_several_messages,

@@ -7,7 +7,7 @@ use epilogue_core::{
 };
 use rusqlite::params;
 
-use super::{SqliteStorage, session};
+use super::{SqliteStorage, session, stage};
 use crate::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome, Result};
 
 type Db = rusqlite::Connection;
@@ -72,6 +72,21 @@ fn write(db: &Db, session: &Session) -> Result<()> {
     Ok(())
 }
 
+/// A client may be waiting to come back, and has its grace from now on. A stage was lost when its node
+/// was, which nobody saw: it is known to have stood when its session was last heard of.
+const LOSE: &str =
+    "UPDATE sessions SET connection_lost_at = since, due_at = min(coalesce(due_at, over), over)
+    FROM (
+        SELECT session_id AS id, since, since + connection_grace AS over FROM (
+            SELECT session_id, connection_grace, CASE connection_holder
+                WHEN ?4 THEN min(?3, max(last_activity, last_seen)) ELSE ?3 END AS since
+            FROM sessions
+            WHERE org_id = ?1 AND connection_node = ?2
+                AND connection_lost_at IS NULL AND state = 'active'
+        )
+    ) AS lost
+    WHERE org_id = ?1 AND session_id = lost.id";
+
 /// The index entry may come early, and then it is corrected: the rules are the session's.
 fn lose_all(db: &Db, alive: &[NodeId], now: Timestamp) -> Result<u64> {
     let mut lost = 0;
@@ -85,14 +100,12 @@ fn lose_all(db: &Db, alive: &[NodeId], now: Timestamp) -> Result<u64> {
             .query_map([org.as_str()], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for gone in nodes.iter().filter(|node| alive.iter().all(|a| a.as_str() != *node)) {
-            lost += db
-                .prepare_cached(
-                    "UPDATE sessions SET connection_lost_at = ?3,
-                        due_at = min(coalesce(due_at, ?3 + connection_grace), ?3 + connection_grace)
-                     WHERE org_id = ?1 AND connection_node = ?2
-                        AND connection_lost_at IS NULL AND state = 'active'",
-                )?
-                .execute(params![org.as_str(), gone, now.as_millis()])?;
+            lost += db.prepare_cached(LOSE)?.execute(params![
+                org.as_str(),
+                gone,
+                now.as_millis(),
+                stage::HOLDER
+            ])?;
         }
     }
     Ok(lost as u64)

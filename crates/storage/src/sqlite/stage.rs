@@ -12,7 +12,7 @@ use super::{SqliteStorage, session};
 use crate::{Result, StageStore, TakeStage, TakeStageOutcome, WriteSaid, WriteSaidOutcome};
 
 /// Who holds a session that lives by its stage: no client may take it up.
-const HOLDER: &str = "stage";
+pub(super) const HOLDER: &str = "stage";
 
 fn take(db: &Connection, request: &TakeStage, now: Timestamp) -> Result<TakeStageOutcome> {
     let Some(mut session) = session::read(db, &request.org, request.session)? else {

@@ -16,16 +16,16 @@ use crate::{
 pub(super) const ID_CHARS_MAX: usize = 128;
 
 /// Whoever may create sessions.
-#[derive(Debug)]
-pub(super) struct Owner<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
     /// The partner it acts for.
-    pub partner: &'a Partner,
+    pub partner: Partner,
     /// The user its Kaltura Session was made for; may be empty.
     pub user: String,
 }
 
 /// Whose Kaltura Session came with a request.
-pub(super) fn owner<'a>(api: &'a Api, headers: &HeaderMap) -> Result<Owner<'a>, Error> {
+pub(super) fn owner(api: &Api, headers: &HeaderMap) -> Result<Owner, Error> {
     let text = kaltura_session(headers).ok_or(Error::InvalidKs)?;
     let partners = &api.settings().kaltura.partners;
     let given = hash(text);
@@ -37,7 +37,7 @@ pub(super) fn owner<'a>(api: &'a Api, headers: &HeaderMap) -> Result<Owner<'a>, 
             .fold(false, |found, known| found | bool::from(known.0.ct_eq(&given.0)))
     };
     if let Some(partner) = partners.iter().find(is_static) {
-        return Ok(Owner { partner, user: String::new() });
+        return Ok(Owner { partner: partner.clone(), user: String::new() });
     }
     let partner_of = |id: u64| partners.iter().find(|partner| partner.id == id);
     let secret_of = |id| partner_of(id).map(|partner| partner.admin_secret.clone());
@@ -47,7 +47,7 @@ pub(super) fn owner<'a>(api: &'a Api, headers: &HeaderMap) -> Result<Owner<'a>, 
         return Err(Error::NotAdmin);
     }
     let partner = partner_of(ks.partner).ok_or(Error::InvalidKs)?;
-    Ok(Owner { partner, user: ks.user })
+    Ok(Owner { partner: partner.clone(), user: ks.user })
 }
 
 fn kaltura_session(headers: &HeaderMap) -> Option<&str> {

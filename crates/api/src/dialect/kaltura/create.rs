@@ -1,6 +1,9 @@
 //! 2.1: `POST /v1/avatar-session` and `POST /v1/avatar-session/create`
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use axum::{Json, body::Body, extract::State};
 use epilogue_core::{Person, Profile, Session, Span, Staging, Timestamp, agent::AgentKind};
@@ -8,6 +11,7 @@ use epilogue_engine::session::{OpenError, OpenSession, Origin};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     NAME,
@@ -29,6 +33,29 @@ pub(super) const KEY_BYTES_MAX: usize = 255;
 const KEY_LASTS: Span = Span::from_secs(24 * 3600);
 /// How often another name is drawn when one is taken.
 const NAMES_MAX: u32 = 4;
+/// How many creates under keys are decided at a time, at the most.
+const KEYS_AT_ONCE: usize = 64;
+
+/// Has the creates under one key wait for each other. The store holds a key to one session by the name that
+/// follows from key and day; two that meet at midnight have two names, and only the second of them, if it
+/// comes after the first, finds what that has opened.
+pub(crate) struct KeyedCreates([Mutex<()>; KEYS_AT_ONCE]);
+
+impl Default for KeyedCreates {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl KeyedCreates {
+    async fn turn(&self, key: &[u8]) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let places = KEYS_AT_ONCE as u64;
+        let place = usize::try_from(hasher.finish() % places).unwrap_or_default();
+        self.0[place].lock().await
+    }
+}
 
 /// A session that is open.
 #[derive(Debug, Serialize)]
@@ -47,13 +74,32 @@ pub(super) async fn create(
 ) -> Result<Json<Created>, Error> {
     let owner = access::owner(&api, &headers)?;
     let request = Wanted::read(&object(&body::read(&api, body).await?)?)?;
-    let key = key(&headers)?;
-    if let Some(known) = repeated(&api, &owner, key).await? {
-        return created(&api, &known);
+    let key = key(&headers)?.map(<[u8]>::to_vec);
+    // A place that is kept for a session must not be forgotten, whoever hangs up meanwhile.
+    let work = api.engine().at_work();
+    let creating = tokio::spawn(async move {
+        let _work = work;
+        create_once(&api, &owner, key.as_deref(), request).await
+    });
+    creating.await.map_err(Error::internal)?
+}
+
+async fn create_once(
+    api: &Api,
+    owner: &Owner,
+    key: Option<&[u8]>,
+    request: Wanted,
+) -> Result<Json<Created>, Error> {
+    let _turn = match key {
+        Some(key) => Some(api.keyed_creates().turn(key).await),
+        None => None,
+    };
+    if let Some(known) = repeated(api, owner, key).await? {
+        return created(api, &known);
     }
-    let staging = request.staging(&api)?;
-    let session = open(&api, &owner, key, (staging, request.metadata)).await?;
-    created(&api, &session)
+    let staging = request.staging(api)?;
+    let session = open(api, owner, key, (staging, request.metadata)).await?;
+    created(api, &session)
 }
 
 fn created(api: &Api, session: &Session) -> Result<Json<Created>, Error> {
@@ -73,11 +119,7 @@ fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
 }
 
 /// The session that this create opened when it was asked for the first time.
-async fn repeated(
-    api: &Api,
-    owner: &Owner<'_>,
-    key: Option<&[u8]>,
-) -> Result<Option<Session>, Error> {
+async fn repeated(api: &Api, owner: &Owner, key: Option<&[u8]>) -> Result<Option<Session>, Error> {
     let Some(key) = key else { return Ok(None) };
     let now = api.engine().now();
     for day in [day(now), day(now) - 1] {
@@ -96,7 +138,7 @@ fn day(now: Timestamp) -> i64 {
 
 /// The name of the session that a key stands for on one day. It follows from the key, so that the store,
 /// which takes each name once, holds a key to one session.
-fn name_by(api: &Api, owner: &Owner<'_>, key: &[u8], day: i64) -> String {
+fn name_by(api: &Api, owner: &Owner, key: &[u8], day: i64) -> String {
     let partner = owner.partner.id.to_be_bytes();
     let parts = [owner.partner.org.as_str().as_bytes(), &partner, owner.user.as_bytes(), key];
     let day = day.to_be_bytes();
@@ -113,7 +155,7 @@ fn named(random: [u8; 16]) -> String {
 /// cannot be shown.
 async fn open(
     api: &Api,
-    owner: &Owner<'_>,
+    owner: &Owner,
     key: Option<&[u8]>,
     (staging, metadata): (Staging, Value),
 ) -> Result<Session, Error> {
@@ -156,7 +198,7 @@ async fn open(
 
 fn draft(
     api: &Api,
-    owner: &Owner<'_>,
+    owner: &Owner,
     name: String,
     (profile, (staging, metadata)): (Profile, (Staging, Value)),
 ) -> OpenSession {

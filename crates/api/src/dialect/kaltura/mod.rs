@@ -31,7 +31,7 @@ use epilogue_core::{
 };
 use serde::Serialize;
 
-pub(crate) use self::say_audio::UPLOADS_AT_ONCE;
+pub(crate) use self::{create::KeyedCreates, say_audio::UPLOADS_AT_ONCE};
 pub use self::{
     relay::relay_secret,
     settings::{KalturaSettings, Partner, StaticKs},

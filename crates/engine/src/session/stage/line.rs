@@ -138,6 +138,11 @@ impl Line {
         }
     }
 
+    /// How many parts wait to be said.
+    pub fn parts(&self) -> usize {
+        self.turns.iter().map(|turn| turn.parts.len()).sum()
+    }
+
     /// How often it was interrupted.
     pub const fn interruptions(&self) -> u64 {
         self.interruptions

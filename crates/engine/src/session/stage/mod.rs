@@ -21,7 +21,7 @@ use self::{
 use super::turns::Key;
 use crate::{
     Engine, Error,
-    media::{Clip, SoundFault, StageFault, ViewerFault},
+    media::{Clip, SoundFault, StageCensus, StageFault, ViewerFault},
     speech::Sound,
 };
 
@@ -53,6 +53,17 @@ pub(crate) struct Stage {
 struct Program {
     line: Line,
     heard_until: Timestamp,
+}
+
+/// What is shown and said on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnStage {
+    /// Sessions that somebody performs.
+    pub performed: usize,
+    /// Parts of turns that wait to be said in them.
+    pub parts: usize,
+    /// What the media plane holds.
+    pub held: StageCensus,
 }
 
 /// Something to be said, as part of a turn.
@@ -150,9 +161,17 @@ impl Stages {
         }
     }
 
-    /// How many there are.
-    fn len(&self) -> usize {
-        locked(&self.by_session).len()
+    /// Forgets all.
+    fn strike_all(&self) {
+        for (_, stage) in locked(&self.by_session).drain() {
+            stage.stop.cancel();
+        }
+    }
+
+    /// How many there are, and how many parts wait to be said on them.
+    fn load(&self) -> (usize, usize) {
+        let stages = locked(&self.by_session);
+        (stages.len(), stages.values().map(|stage| locked(&stage.program).line.parts()).sum())
     }
 }
 
@@ -164,7 +183,13 @@ impl Engine {
 
     /// How many sessions are performed on this node.
     pub fn stages(&self) -> usize {
-        self.inner.stages.len()
+        self.inner.stages.load().0
+    }
+
+    /// What is shown and said on this node, and what runs here, at this moment.
+    pub(crate) async fn on_stage(&self) -> OnStage {
+        let (performed, parts) = self.inner.stages.load();
+        OnStage { performed, parts, held: self.inner.parts.media.census().await }
     }
 
     /// Keeps a place for a session that is about to be opened.
@@ -176,6 +201,13 @@ impl Engine {
     pub async fn clear_stage(&self, id: SessionId) -> usize {
         self.inner.stages.strike(id);
         self.inner.parts.media.release(id).await
+    }
+
+    /// Gives up everything that is shown on this node, which stops. Its sessions end when the next process
+    /// takes over: until then nobody knows that it does not come back.
+    pub async fn close_stages(&self) {
+        self.inner.stages.strike_all();
+        self.inner.parts.media.close().await;
     }
 
     /// Has a session seen and heard from now on. From then on it goes with this process.

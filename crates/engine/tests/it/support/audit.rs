@@ -54,7 +54,9 @@ fn check(case: &Case, ledger: &[LedgerRow]) {
     let Case { session, agent, steps, transcript } = case;
     let rows: Vec<_> = ledger.iter().filter(|row| row.session == Some(session.id)).collect();
     let expected = session.ended().map(|ended| {
-        let lasted = ended.at.since(session.opened_at);
+        // Nobody pays for the time after a deadline, however late it was acted upon.
+        let until = ended.deadline.map_or(ended.at, |deadline| ended.at.min(deadline.at));
+        let lasted = until.since(session.opened_at);
         let billed = ended.reason.is_billed();
         if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO }
     });

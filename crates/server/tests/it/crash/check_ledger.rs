@@ -103,9 +103,11 @@ fn settled(session: &Stored, lines: &[&Line], found: &mut Findings) {
     found.check(set_aside == expected, || format!("{session:?} has set aside {set_aside:?}"));
 }
 
-/// What a session should cost: its price times what it has used, rounded half up.
+/// What a session should cost: its price times what it has used, rounded half up. The time after a deadline,
+/// in which nobody was there to act upon it, is nobody's.
 fn cost(session: &Stored) -> i64 {
-    let seconds = session.ended_at.map_or(0, |ended| (ended - session.opened_at) / 1_000);
+    let until = |ended: i64| session.deadline_at.map_or(ended, |deadline| ended.min(deadline));
+    let seconds = session.ended_at.map_or(0, |ended| (until(ended) - session.opened_at) / 1_000);
     let price = session.facts().price;
     let exact = price(session.input_tokens, session.output_tokens, session.total_messages, seconds);
     (exact + CHARGED_STEP / 2) / CHARGED_STEP * CHARGED_STEP

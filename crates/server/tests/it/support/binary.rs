@@ -1,6 +1,7 @@
 //! The binary under test, and the folder it lives in.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -82,7 +83,15 @@ impl Home {
 
     /// Starts the server, and waits until it listens.
     pub async fn start(&self) -> Binary {
-        let mut binary = self.spawn();
+        Self::listening(self.spawn()).await
+    }
+
+    /// The same on this address.
+    pub async fn start_at(&self, address: &str) -> Binary {
+        Self::listening(Self::spawned(self.command_at(Path::new(BINARY), address))).await
+    }
+
+    async fn listening(mut binary: Binary) -> Binary {
         match in_time("the server to listen", binary.listens()).await {
             Some(_) => binary,
             None => panic!("the server did not start:\n{}", binary.logs()),
@@ -91,12 +100,24 @@ impl Home {
 
     /// Starts the server, and waits for nothing.
     pub fn spawn(&self) -> Binary {
-        let mut child = self.command().spawn().expect("the binary runs");
+        Self::spawned(self.command())
+    }
+
+    fn spawned(mut command: Command) -> Binary {
+        let mut child = command.spawn().expect("the binary runs");
         let (logs, url) = (Arc::<Mutex<String>>::default(), watch::Sender::new(None));
         let heard = url.subscribe();
         let stderr = child.stderr.take().expect("piped");
         let reading = tokio::spawn(read(stderr, logs.clone(), url));
         Binary { child, logs, heard, reading }
+    }
+
+    /// What `epilogue` says to these arguments, of this configuration and data.
+    pub async fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).arg("--config").arg(self.config()).arg("--data").arg(self.data());
+        command.current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+        in_time("the answer", command.output()).await.expect("the binary runs")
     }
 
     /// Starts a server that is expected to give up by itself.
@@ -162,6 +183,27 @@ impl Binary {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
+    }
+
+    /// The sockets it holds, each by its number.
+    pub fn sockets(&self) -> BTreeSet<u64> {
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs");
+        held.filter_map(|entry| {
+            let target = std::fs::read_link(entry.ok()?.path()).ok()?;
+            let name = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            name.parse().ok()
+        })
+        .collect()
+    }
+
+    /// Of these, those that take datagrams.
+    pub fn datagram_sockets(&self) -> usize {
+        let tables =
+            ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/net/{name}")));
+        let held = self.sockets();
+        let rows = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+        let number = |row: &str| row.split_whitespace().nth(9)?.parse().ok();
+        rows.filter_map(number).filter(|number: &u64| held.contains(number)).count()
     }
 
     /// Asks it to stop. Needs a second call to insist.

@@ -41,6 +41,13 @@ impl Http {
         Self { client: client.build().expect("a client") }
     }
 
+    /// The same, keeping no connection open that nobody uses.
+    pub fn that_hangs_up() -> Self {
+        let client = reqwest::Client::builder().no_proxy().read_timeout(PATIENCE);
+        let client = client.pool_max_idle_per_host(0);
+        Self { client: client.build().expect("a client") }
+    }
+
     /// A request yet to be sent.
     pub fn request(&self, method: Method, url: String) -> RequestBuilder {
         self.client.request(method, url)

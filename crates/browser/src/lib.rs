@@ -1,8 +1,10 @@
-//! A real browser, headless.
+//! A real browser, headless, for tests: Chromium and its driver, which must be installed.
+
+mod viewer;
 
 use std::process::Stdio;
 
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::ClientBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,6 +12,9 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdout, Command},
 };
+
+pub use self::viewer::{Answered, Event, Glance, Path};
+pub use fantoccini::{Client, Locator};
 
 /// What a headless Chromium needs where there is no desktop, no sandbox and nobody to talk to; and sound
 /// without a click.
@@ -39,6 +44,10 @@ pub struct Browser {
 
 impl Browser {
     /// A browser with an empty page.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
     pub async fn start() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -59,16 +68,39 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap_or_else(|error| panic!("the browser did not start: {error}"));
-        client.goto("data:text/html,<body></body>").await.expect("shown");
-        Self { client, driver, _folder: folder }
+        let browser = Self { client, driver, _folder: folder };
+        browser.show("data:text/html,<body></body>").await;
+        browser
+    }
+
+    /// Whoever drives it.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Shows a page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such page.
+    pub async fn show(&self, address: &str) {
+        self.client.goto(address).await.expect("shown");
     }
 
     /// Runs a script in the page, which hands its result to its last argument.
+    ///
+    /// # Panics
+    ///
+    /// If the script fails, or hands over nothing.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute_async(script, arguments).await.expect("the script ran")
     }
 
     /// Closes it.
+    ///
+    /// # Panics
+    ///
+    /// If it is gone already.
     pub async fn stop(mut self) {
         self.client.close().await.expect("closed");
         self.driver.kill().await.expect("killed");

@@ -5,6 +5,6 @@ pc.getStats()
     const transport = [...reports.values()].find(report => report.type === 'transport');
     const pair = reports.get(transport?.selectedCandidatePairId);
     const local = reports.get(pair?.localCandidateId);
-    done(local ? { type: local.candidateType, protocol: local.relayProtocol, address: local.address } : {});
+    done(local ? { kind: local.candidateType, protocol: local.relayProtocol } : null);
   })
   .catch(error => done({ error: String(error) }));
