@@ -152,7 +152,7 @@ impl Relay {
         passwords: Passwords,
     ) -> Self {
         targets.truncate(ADDRESSES_MAX);
-        let (table, counts) = (Table::default(), RelayCounts::default());
+        let (table, counts) = (Table::new(limits.strangers), RelayCounts::default());
         Self { targets, limits, guests, passwords, table, counts }
     }
 
@@ -210,7 +210,7 @@ impl Relay {
     fn serve(&mut self, moment: Moment, way: Way, request: &Message<'_>, out: &mut RelayOutputs) {
         let now = moment.now;
         let visitor = Visitor::named_in(request, moment, &self.guests, &self.passwords);
-        let desk = self.table.welcome(now, way, self.limits.strangers);
+        let desk = self.table.welcome(now, way);
         match &visitor {
             Some(visitor) if desk.know(visitor) => {
                 let is_seated = desk.seat().is_some();
@@ -233,7 +233,7 @@ impl Relay {
         });
         let free = whose.and_then(|(session, _)| self.free_seat(session));
         let mut wanted = Vec::new();
-        let desk = self.table.welcome(now, way, self.limits.strangers);
+        let desk = self.table.welcome(now, way);
         desk.hear(now, request.as_bytes(), free, &mut wanted);
         if self.table.settle(now, way, whose) {
             self.counts.allocated += 1;

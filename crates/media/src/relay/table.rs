@@ -55,8 +55,8 @@ impl Client {
 }
 
 /// All clients.
-#[derive(Default)]
 pub(super) struct Table {
+    strangers_max: usize,
     clients: HashMap<Way, Client>,
     seats: HashMap<u16, Way>,
     sessions: HashMap<SessionId, usize>,
@@ -68,6 +68,20 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A table at which so many wait without a seat. The one who has been there longest makes room.
+    pub(super) fn new(strangers_max: usize) -> Self {
+        Self {
+            strangers_max,
+            clients: HashMap::new(),
+            seats: HashMap::new(),
+            sessions: HashMap::new(),
+            addresses: HashMap::new(),
+            strangers: BTreeSet::new(),
+            due: BTreeSet::new(),
+            latest_port: None,
+        }
+    }
+
     pub(super) fn connections(&self) -> usize {
         self.addresses.values().sum()
     }
@@ -105,20 +119,27 @@ impl Table {
         self.clients.get_mut(&way)?.desk.as_mut()
     }
 
-    /// A client's desk. Of those that have no seat yet, `strangers_max` have one at once: the one who has
-    /// been there longest makes room.
-    pub(super) fn welcome(&mut self, now: Instant, way: Way, strangers_max: usize) -> &mut Desk {
-        if !self.clients.contains_key(&way) && !way.is_connection() {
-            while self.strangers.len() >= strangers_max.max(1) {
-                let Some(&(_, longest)) = self.strangers.first() else { break };
-                self.remove(longest);
-            }
-            self.strangers.insert((now, way));
+    /// A client's desk, now at the latest.
+    pub(super) fn welcome(&mut self, now: Instant, way: Way) -> &mut Desk {
+        if !self.clients.contains_key(&way) {
+            self.clients.insert(way, Client::new(now));
+            self.wait(now, way);
+            self.list(way);
         }
-        self.clients.entry(way).or_insert_with(|| Client::new(now));
-        self.list(way);
         let client = self.clients.entry(way).or_insert_with(|| Client::new(now));
         client.desk.get_or_insert_with(|| Desk::new(way.client, now))
+    }
+
+    /// Has a client without a connection wait among those who have no seat.
+    fn wait(&mut self, now: Instant, way: Way) {
+        if way.is_connection() {
+            return;
+        }
+        while self.strangers.len() >= self.strangers_max {
+            let Some(&(_, longest)) = self.strangers.first() else { break };
+            self.remove(longest);
+        }
+        self.strangers.insert((now, way));
     }
 
     pub(super) fn connect(&mut self, now: Instant, way: Way) {
@@ -169,10 +190,8 @@ impl Table {
             }
             (Some((seat, session, _)), None) => {
                 client.idle_since = now;
-                if !way.is_connection() {
-                    self.strangers.insert((now, way));
-                }
                 self.leave(seat, session);
+                self.wait(now, way);
             }
             _ => {}
         }
