@@ -8,6 +8,8 @@ pub mod driver;
 #[cfg(test)]
 mod figures;
 pub mod hall;
+#[cfg(test)]
+mod hostile;
 mod net;
 pub mod peer;
 pub mod performance;

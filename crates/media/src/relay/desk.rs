@@ -16,6 +16,8 @@ use turn_types::{
     stun::message::{Message, MessageClass},
 };
 
+use crate::peer::guarded;
+
 use super::{
     credentials::{REALM, Visitor},
     way::Seat,
@@ -47,13 +49,21 @@ pub(super) struct Desk {
     username: Option<String>,
     seat: Option<Seat>,
     wake: Instant,
+    /// Whether the protocol has failed in a way that it does not tell.
+    is_broken: bool,
 }
 
 impl Desk {
     pub(super) fn new(client: SocketAddr, now: Instant) -> Self {
         let mut server = TurnServer::new(TransportType::Udp, DESK, REALM.to_owned());
         server.set_nonce_expiry_duration(NONCE_LASTS);
-        Self { server, client, begun: now, username: None, seat: None, wake: now }
+        let (username, seat) = (None, None);
+        Self { server, client, begun: now, username, seat, wake: now, is_broken: false }
+    }
+
+    /// Whether nothing more is to be expected here.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// The client's seat, if it has one.
@@ -90,21 +100,43 @@ impl Desk {
         free: Option<Seat>,
         wanted: &mut Vec<Wanted>,
     ) {
-        let heard = Transmit::new(bytes, TransportType::Udp, self.client, DESK);
-        let said = self.server.recv(heard, self.time(now)).map(|said| said.build());
-        wanted.extend(said.map(|said| self.sorted(said.from, said.to, said.data)));
-        self.settle(now, free, wanted);
+        self.guarded(|desk| {
+            let heard = Transmit::new(bytes, TransportType::Udp, desk.client, DESK);
+            let said = desk.server.recv(heard, desk.time(now)).map(|said| said.build());
+            wanted.extend(said.map(|said| desk.sorted(said.from, said.to, said.data)));
+            desk.carry_on(now, free, wanted);
+        });
     }
 
     /// Wraps what `from`, an address of ours, says to its client. `None`: it may not, or not any more.
     pub(super) fn wrap(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         let seat = self.seat?.address();
-        let said = Transmit::new(bytes, TransportType::Udp, from, seat);
-        self.server.recv(said, self.time(now)).map(|wrapped| wrapped.build().data)
+        self.guarded(|desk| {
+            let said = Transmit::new(bytes, TransportType::Udp, from, seat);
+            desk.server.recv(said, desk.time(now)).map(|wrapped| wrapped.build().data)
+        })?
     }
 
-    /// Lets time pass, and does what the protocol asks for.
-    pub(super) fn settle(&mut self, now: Instant, free: Option<Seat>, wanted: &mut Vec<Wanted>) {
+    /// Lets time pass.
+    pub(super) fn tick(&mut self, now: Instant, wanted: &mut Vec<Wanted>) {
+        self.guarded(|desk| desk.carry_on(now, None, wanted));
+    }
+
+    /// Does something that may fail. A desk that has failed has no seat and does nothing any more.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.is_broken {
+            return None;
+        }
+        let done = guarded(|| act(self)).ok();
+        if done.is_none() {
+            (self.is_broken, self.seat) = (true, None);
+            tracing::error!("a client of the relay is given up: its protocol has failed");
+        }
+        done
+    }
+
+    /// Does what the protocol asks for.
+    fn carry_on(&mut self, now: Instant, free: Option<Seat>, wanted: &mut Vec<Wanted>) {
         let time = self.time(now);
         for _ in 0..ROUNDS_MAX {
             match self.server.poll(time) {

@@ -127,6 +127,7 @@ impl Table {
             self.list(way);
         }
         let client = self.clients.entry(way).or_insert_with(|| Client::new(now));
+        client.desk = client.desk.take().filter(|desk| !desk.is_broken());
         client.desk.get_or_insert_with(|| Desk::new(way.client, now))
     }
 
@@ -249,7 +250,7 @@ impl Table {
             }
             let mut wanted = Vec::new();
             if let Some(desk) = &mut client.desk {
-                desk.settle(now, None, &mut wanted);
+                desk.tick(now, &mut wanted);
             }
             said.extend(wanted.into_iter().map(|wanted| (way, wanted)));
             self.settle(now, way, None);

@@ -10,6 +10,8 @@ use turn_types::{
     stun::message::{BINDING, Message},
 };
 
+use crate::peer::FAILURES;
+
 use super::{
     fake_client::{Answer, DAY, EXPIRY, FakeClient, OURS, World, address, session},
     *,
@@ -404,6 +406,7 @@ proptest! {
         }
         world.pass(LIFETIME_MAX * 2);
         prop_assert_eq!(world.relay.table.entries(), [0; 6]);
+        prop_assert_eq!(FAILURES.get(), 0, "the protocol has failed");
     }
 
     #[test]
