@@ -6,7 +6,7 @@ use super::House;
 use crate::support::eventually;
 
 /// What is nothing when every avatar session is over.
-const HELD: [&str; 8] = [
+const HELD: [&str; 10] = [
     "stage_sessions",
     "stage_performed",
     "stage_viewers",
@@ -14,6 +14,8 @@ const HELD: [&str; 8] = [
     "stage_parts",
     "stage_clips",
     "stage_sound_seconds",
+    "relay_allocations",
+    "relay_connections",
     "tasks",
 ];
 

@@ -5,6 +5,7 @@ mod demo;
 mod ends;
 mod expiry;
 mod figures;
+mod relayed;
 mod restart;
 mod start;
 mod watching;
