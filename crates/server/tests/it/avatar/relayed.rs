@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use epilogue_browser::{Browser, Path};
 use serde_json::{Value, json};
 
-use super::{Client, House, address};
-use crate::support::{eventually, in_time};
+use super::{Client, House, address, config};
+use crate::support::{binary::Home, eventually, in_time};
 
 /// Looks for ways through a relay, and tells what came of it.
 const SEEK: &str = "const [configuration, done] = arguments;
@@ -86,7 +86,13 @@ async fn a_page_that_insists_on_a_relay_watches_through_ours_until_its_session_e
 async fn a_relay_that_finds_its_port_taken_says_so_and_the_server_starts_without() {
     let taken = TcpListener::bind(address()).expect("a port");
     let listen = taken.local_addr().expect("an address").to_string();
-    let house = House::with(&json!({}), &json!({ "turn_listen": [listen] })).await;
+    let media = json!({ "turn_listen": [listen] });
+    let asked = Home::new(&config(&address(), &json!({}), &media)).ask(&["doctor"]).await;
+    let told = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(told.contains(&format!("the relay can listen on {listen} (UDP)")), "{told}");
+    assert!(told.contains(&format!("the relay cannot listen on {listen} (TCP)")), "{told}");
+
+    let house = House::with(&json!({}), &media).await;
     assert_eq!(house.shown().await.post("keep-alive").await.status, 200);
     // Datagrams find it all the same: one socket for viewers, one for the relay.
     eventually("the sockets", async || (house.server.datagram_sockets() == 2).then_some(())).await;
