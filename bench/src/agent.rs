@@ -12,7 +12,8 @@ use crate::{
     server::Data,
 };
 
-const KEY: &str = "tk_live_bench";
+/// The organization's key.
+pub const KEY: &str = "tk_live_bench";
 const AGENT: &str = "5b710eca-ee67-4c3a-aeb6-8b541f451b40";
 /// Where the project is, in the API that has projects.
 const PROJECT: &str = "/v1/projects/proj_bench";
@@ -29,11 +30,13 @@ pub struct Setup {
     pub model: Option<String>,
     /// What is logged.
     pub log: &'static str,
+    /// What else is configured.
+    pub more: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { webhook: None, model: None, log: "info" }
+        Self { webhook: None, model: None, log: "info", more: String::new() }
     }
 }
 
@@ -48,7 +51,7 @@ pub fn config(data: &Data, setup: &Setup) -> String {
     let webhook = setup.webhook.as_ref().map_or(String::new(), |url| {
         format!(r#"webhook = {{ url = "{url}", secret = "whsec_YmVuY2htYXJrLXNlY3JldC0wMDAwMDAwMA==" }}"#)
     });
-    let (database, log) = (data.database(), setup.log);
+    let (database, log, more) = (data.database(), setup.log, &setup.more);
     let database = database.display();
     format!(
         r#"
@@ -81,6 +84,7 @@ model = {model}
 [[organizations.projects]]
 id = "proj_bench"
 agent = "{AGENT}"
+{more}
 "#
     )
 }

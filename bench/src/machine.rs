@@ -100,6 +100,14 @@ pub fn cpu_seconds(process: u32) -> Option<f64> {
     (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND)
 }
 
+/// The processor time that this thread has used, in seconds.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are far below 2^52")]
+pub fn thread_cpu_seconds() -> Option<f64> {
+    let text = read("/proc/thread-self/schedstat");
+    let nanoseconds: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +126,6 @@ mod tests {
     fn this_process_has_memory() {
         assert!(resident_kib(std::process::id()).is_some_and(|kib| kib > 100));
         assert!(cpu_seconds(std::process::id()).is_some());
+        assert!(thread_cpu_seconds().is_some_and(|seconds| seconds > 0.0));
     }
 }

@@ -1,4 +1,4 @@
-//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle`.
+//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`.
 //!
 //! Each command drives a real server process over the loopback, measures what it is held against
 //! in the same run, prints a table and keeps the figures as JSON in `target/bench/`.
@@ -19,6 +19,7 @@ mod seed;
 mod server;
 mod time;
 mod turns;
+mod viewers;
 
 use std::{error::Error, path::PathBuf};
 
@@ -70,6 +71,8 @@ enum Command {
     Expiry,
     /// What it costs to start, to hold open sessions and to have a long past
     Idle,
+    /// How many viewers watch avatars at once without a stall, and how fast an end reaches them
+    Viewers,
     #[command(hide = true)]
     EmptyServer,
 }
@@ -81,6 +84,7 @@ impl Command {
             Self::Turns => "turns",
             Self::Expiry => "expiry",
             Self::Idle => "idle",
+            Self::Viewers => "viewers",
             Self::EmptyServer => "empty-server",
         }
     }
@@ -180,6 +184,7 @@ async fn figures(command: Command, context: &Context) -> Result<Vec<Figure>> {
         Command::Turns => turns::run(context).await,
         Command::Expiry => expiry::run(context).await,
         Command::Idle => idle::run(context).await,
+        Command::Viewers => viewers::run(context).await,
         Command::EmptyServer => Ok(Vec::new()),
     }
 }

@@ -1,17 +1,27 @@
 //! `epilogue demo`: the server with a sample organization, a webhook receiver, and one real
 //! conversation for every way a session can end. Prints what every end did, and stays up.
 
+mod avatars;
 mod chats;
+mod page;
 mod print;
 mod projects;
 mod receiver;
 mod script;
 mod summary;
 mod talk;
+mod voice;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use url::Url;
 
 use self::{
+    page::Page,
     print::Printer,
     receiver::Receiver,
     talk::{Failure, Talk},
@@ -52,19 +62,29 @@ fn config(global: &GlobalArgs, args: &DemoArgs, receiver: &str) -> Result<Config
     Config::of_layers(&layers, Overrides { listen: args.listen, data, ..Overrides::default() })
 }
 
+/// Where the server will be: with a port, for addresses that are told to viewers are made of it.
+fn address(wanted: SocketAddr) -> io::Result<SocketAddr> {
+    if wanted.port() != 0 { Ok(wanted) } else { TcpListener::bind(wanted)?.local_addr() }
+}
+
 /// Returns whether everything went as it should.
 async fn demo(global: &GlobalArgs, args: &DemoArgs) -> Result<bool, Failure> {
     let printer = Printer::new();
     let receiver = Receiver::start(printer.clone()).await?;
-    let config = config(global, args, &receiver.url)?;
+    let mut config = config(global, args, &receiver.url)?;
+    config.server.listen = address(config.server.listen)?;
+    config.server.public_url = Url::parse(&format!("http://{}", config.server.listen))?;
     telemetry::init(&config.telemetry)?;
     let listening = Listening::bind(&config, assemble(&config).await?).await?;
     let base = format!("http://{}", listening.address);
     let lifecycle = Lifecycle::default();
     let server = tokio::spawn(listening.serve(lifecycle.clone()));
     introduce(&printer, &config, &base, &receiver.url);
-    let went_well = show(&printer, &receiver, &base).await;
+    let page = Page::new(Talk::to(&base)?, printer.clone(), &base).await;
+    let went_well = show(&printer, &receiver, &page, &base).await;
     if went_well.is_ok() && !args.exit {
+        let page = page.show().await?;
+        printer.heading(&format!("See and hear the avatar, and end it: {page}"));
         printer.heading(&format!("The server stays up at {base}. Stop it with Ctrl-C."));
         let drain = epilogue_core::Span::from_secs(config.server.drain_s);
         let clock = epilogue_engine::clock::SystemClock;
@@ -98,12 +118,17 @@ fn introduce(printer: &Printer, config: &Config, base: &str, receiver: &str) {
     printer.remark(&format!("data      {}", config.storage.data_folder().display()));
 }
 
-async fn show(printer: &Printer, receiver: &Receiver, base: &str) -> Result<bool, Failure> {
+async fn show(
+    printer: &Printer,
+    receiver: &Receiver,
+    page: &Page,
+    base: &str,
+) -> Result<bool, Failure> {
     let talk = Talk::to(base)?;
     let before = summary::unfinished(&talk).await?;
     if before > 0 {
         printer.remark(&format!("{before} steps were owed from the last time; they run now"));
     }
-    let shown = script::run(&talk, printer).await?;
+    let shown = script::run(&talk, printer, page).await?;
     summary::print(&talk, printer, receiver, &shown).await
 }

@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
-    chats,
+    avatars, chats,
+    page::Page,
     print::Printer,
     projects,
     talk::{Failure, Held, Talk},
@@ -30,7 +31,11 @@ pub(super) struct Shown {
 }
 
 /// Runs every conversation.
-pub(super) async fn run(talk: &Talk, printer: &Printer) -> Result<Vec<Shown>, Failure> {
+pub(super) async fn run(
+    talk: &Talk,
+    printer: &Printer,
+    page: &Page,
+) -> Result<Vec<Shown>, Failure> {
     let mut shown = vec![
         closed_by_the_person(talk, printer).await?,
         finished_by_the_agent(talk, printer).await?,
@@ -41,6 +46,7 @@ pub(super) async fn run(talk: &Talk, printer: &Printer) -> Result<Vec<Shown>, Fa
     ];
     shown.extend(chats::run(talk, printer).await?);
     shown.push(projects::run(talk, printer).await?);
+    shown.push(avatars::run(talk, printer, page).await?);
     Ok(shown)
 }
 

@@ -3,7 +3,7 @@
 use epilogue_core::Span;
 use epilogue_engine::clock::{Clock, SystemClock};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     print::Printer,
@@ -51,7 +51,7 @@ pub(super) async fn print(
 }
 
 /// A session once it is final, or as it is when the patience has run out.
-async fn settled(talk: &Talk, id: &str) -> Result<Value, Failure> {
+pub(super) async fn settled(talk: &Talk, id: &str) -> Result<Value, Failure> {
     let path = format!("/sessions/{id}");
     for _ in 0..LOOKS_MAX {
         let session = talk.native(Method::GET, &path, None).await?;
@@ -63,7 +63,8 @@ async fn settled(talk: &Talk, id: &str) -> Result<Value, Failure> {
     talk.native(Method::GET, &path, None).await
 }
 
-fn timeline(printer: &Printer, conversation: &Shown, session: &Value) -> bool {
+/// Prints what a session's end did. Returns whether that is what it should be.
+pub(super) fn timeline(printer: &Printer, conversation: &Shown, session: &Value) -> bool {
     let reason = cell(session, "ended.reason");
     let well = cell(session, "state") == "final" && reason == conversation.reason;
     let text = format!(
@@ -77,9 +78,7 @@ fn timeline(printer: &Printer, conversation: &Shown, session: &Value) -> bool {
     } else {
         printer.bad(&text);
     }
-    let steps = session.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let (not_owed, owed): (Vec<_>, Vec<_>) =
-        steps.iter().partition(|step| cell(step, "state") == "not_owed");
+    let (not_owed, owed) = steps(session);
     for step in owed {
         step_line(printer, step);
     }
@@ -89,6 +88,19 @@ fn timeline(printer: &Printer, conversation: &Shown, session: &Value) -> bool {
         .collect();
     printer.remark(&format!("   not owed: {}", rest.join(", ")));
     well
+}
+
+/// What a session's end does not owe, and what it does.
+fn steps(session: &Value) -> (Vec<&Value>, Vec<&Value>) {
+    let steps = session.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    steps.iter().partition(|step| cell(step, "state") == "not_owed")
+}
+
+/// What a session's end did, in a few words for a page.
+pub(super) fn in_short(session: &Value) -> Value {
+    let step = |step: &&Value| json!({ "kind": cell(step, "kind"), "state": cell(step, "state") });
+    let steps: Vec<_> = steps(session).1.iter().map(step).collect();
+    json!({ "reason": cell(session, "ended.reason"), "cost": cell(session, "cost"), "steps": steps })
 }
 
 fn step_line(printer: &Printer, step: &Value) {

@@ -11,6 +11,9 @@ const KEY: &str = "tk_live_demo";
 /// The key of its project.
 const PROJECT_KEY: &str = "sk_demo";
 
+/// What the parts of a form are parted by. It does not occur in what the demo sends.
+const PARTED_BY: &str = "parts-of-the-demo";
+
 /// Why a conversation could not be shown.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -125,6 +128,40 @@ impl Talk {
         let request = self.http.request(method, url).bearer_auth(PROJECT_KEY);
         let response = request.json(&body).send().await?;
         Ok((response.status(), response.json().await?))
+    }
+
+    /// A request to the Kaltura API. Returns the status and the body.
+    pub async fn kaltura(
+        &self,
+        path: &str,
+        credential: &str,
+        body: Value,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let request = self.http.post(format!("{}/v1/avatar-session{path}", self.base));
+        let response = request.header("Authorization", credential).json(&body).send().await?;
+        Ok((response.status(), response.json().await?))
+    }
+
+    /// Sends a recording to the Kaltura API, in a form as browsers send one.
+    pub async fn kaltura_recording(
+        &self,
+        path: &str,
+        credential: &str,
+        recording: &[u8],
+        seconds: f32,
+    ) -> Result<Value, Failure> {
+        let part = |name: &str| {
+            format!("\r\n--{PARTED_BY}\r\nContent-Disposition: form-data; name=\"{name}\"")
+        };
+        let words = [part("turnId"), "\r\n\r\nhum".into(), part("duration")].concat();
+        let file = format!("; filename=\"audio\"\r\nContent-Type: audio/wav\r\n\r\n");
+        let head = format!("{words}\r\n\r\n{seconds}{}{file}", part("audio"));
+        let end = format!("\r\n--{PARTED_BY}--\r\n");
+        let body = [head.as_bytes(), recording, end.as_bytes()].concat();
+        let request = self.http.post(format!("{}/v1/avatar-session{path}", self.base));
+        let kind = format!("multipart/form-data; boundary={PARTED_BY}");
+        let request = request.header("Authorization", credential).header("Content-Type", kind);
+        read(request.body(body)).await
     }
 
     /// A request to the native API.

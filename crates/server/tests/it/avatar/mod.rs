@@ -1,6 +1,7 @@
 //! Avatar sessions of the real binary, watched by a real browser.
 
 mod client;
+mod demo;
 mod ends;
 mod expiry;
 mod figures;
