@@ -35,11 +35,36 @@ const FLAGS: [&str; 10] = [
 const REMEDY: &str = "chromedriver could not be started: install Chromium and its driver (on Debian \
     `apt-get install chromium chromium-driver`), or leave this test out with `-- --skip browser`";
 
-/// A browser and its driver, which go with it.
+/// A browser and its driver, which go with it, also when a test fails.
 pub struct Browser {
     client: Client,
-    driver: Child,
+    driver: Driver,
     _folder: TempDir,
+}
+
+/// A driver that is killed by itself would leave its browser behind: the group they are in goes as a whole.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0.id() {
+            let group = format!("-{leader}");
+            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
+    }
+}
+
+impl Driver {
+    fn start() -> Self {
+        let driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        Self(driver.unwrap_or_else(|error| panic!("{REMEDY}: {error}")))
+    }
 }
 
 impl Browser {
@@ -49,15 +74,8 @@ impl Browser {
     ///
     /// If there is none.
     pub async fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{REMEDY}: {error}"));
-        let port = port(driver.stdout.take().expect("piped")).await.expect(REMEDY);
+        let mut driver = Driver::start();
+        let port = port(driver.0.stdout.take().expect("piped")).await.expect(REMEDY);
         let folder = tempfile::tempdir().expect("a folder");
         let mut flags = FLAGS.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", folder.path().display()));
@@ -101,9 +119,9 @@ impl Browser {
     /// # Panics
     ///
     /// If it is gone already.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.client.close().await.expect("closed");
-        self.driver.kill().await.expect("killed");
+        drop(self.driver);
     }
 }
 

@@ -153,4 +153,7 @@ pub trait MediaPlane: Send + Sync {
 
     /// Releases whatever `session` holds on this node. Returns how many things that were.
     async fn release(&self, session: SessionId) -> usize;
+
+    /// Releases whatever any session holds on this node, which stops: who watches is told.
+    async fn close(&self) {}
 }

@@ -116,6 +116,15 @@ fn sentence(session: &Session, now: Timestamp) -> String {
         }
         (SessionState::Finalizing(ended) | SessionState::Final { ended, .. }, _) => {
             let why = match ended.deadline {
+                Some(Deadline { kind: DeadlineKind::Disconnected, at })
+                    if session.profile.holds_media =>
+                {
+                    format!(
+                        ": the server that showed it was gone; it was last heard of at {at}, and it \
+                         was ended {} ms after that",
+                        ended.at.since(at).as_millis()
+                    )
+                }
                 Some(Deadline { kind: DeadlineKind::Disconnected, at }) => format!(
                     ": its connection was lost{}, nobody came back to it until {at}, and it was \
                      ended {} ms after that",

@@ -8,6 +8,8 @@ pub mod driver;
 #[cfg(test)]
 mod figures;
 pub mod hall;
+#[cfg(test)]
+mod hostile;
 pub mod peer;
 pub mod performance;
 pub mod picture;

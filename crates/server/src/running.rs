@@ -76,6 +76,8 @@ impl Listening {
         let draining = async {
             stop.cancelled().await;
             engine.begin_drain();
+            // Nothing more is said from here on, so whoever watches is told now.
+            engine.close_stages().await;
             tokio::select! {
                 () = engine.drained() => {}
                 () = cut.cancelled() => cut_turns(&engine).await,

@@ -171,6 +171,11 @@ impl MediaPlane for Stage {
     async fn release(&self, session: SessionId) -> usize {
         usize::from(self.driver.release(session).await.unwrap_or_default())
     }
+
+    async fn close(&self) {
+        // One that has stopped shows nobody.
+        let _ = self.driver.release_all().await;
+    }
 }
 
 /// A server without avatars: what it holds of a session is told to stop, and that is all.

@@ -139,6 +139,15 @@ impl Server {
     }
 }
 
+/// What a client posts to have this recording heard.
+fn form(recording: &[u8]) -> Vec<u8> {
+    let head = b"--b\r\nContent-Disposition: form-data; name=\"turnId\"\r\n\r\nt\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"duration\"\r\n\r\n0.5\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"audio\"; filename=\"a.mp3\"\r\n\
+        Content-Type: audio/mpeg\r\n\r\n";
+    [&head[..], recording, b"\r\n--b--\r\n"].concat()
+}
+
 /// The whole way: created, initialised, watched, heard, interrupted and ended, over the real stage.
 #[tokio::test]
 async fn an_avatar_is_created_watched_heard_and_ended() {
@@ -165,12 +174,7 @@ async fn an_avatar_is_created_watched_heard_and_ended() {
     assert!(answer.contains("a=ice-lite") && answer.contains("a=setup:passive"), "{answer}");
     assert_eq!(server.post(&place, &[sdp], offer().into_bytes()).await.0, 409);
 
-    let mut form = b"--b\r\nContent-Disposition: form-data; name=\"turnId\"\r\n\r\nt\r\n--b\r\n\
-        Content-Disposition: form-data; name=\"duration\"\r\n\r\n0.5\r\n--b\r\n\
-        Content-Disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n"
-        .to_vec();
-    form.extend(tone(500).0);
-    form.extend(b"\r\n--b--\r\n");
+    let form = form(&tone(500).0);
     let kind = ("content-type", "multipart/form-data; boundary=b");
     let said = server.post(&format!("{base}/say-audio"), &[bearer, kind], form).await;
     assert_eq!(said, (200, r#"{"success":true}"#.to_owned()));
@@ -181,5 +185,47 @@ async fn an_avatar_is_created_watched_heard_and_ended() {
     assert_eq!(server.post(&format!("{base}/end"), &[bearer], Vec::new()).await.0, 200);
     assert_eq!(server.post(&place, &[sdp], offer().into_bytes()).await.0, 404);
     assert_eq!(server.post(&format!("{base}/end"), &[bearer], Vec::new()).await.0, 410);
+    assert_eq!(server.engine.stages(), 0);
+}
+
+/// "audio that is silent, huge, mislabelled or cut off": a clear status for each, and the session can end.
+#[tokio::test]
+async fn recordings_that_cannot_be_heard_are_refused_and_the_session_can_end() {
+    let server = Server::start().await;
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).expect("JSON") };
+    let body = br#"{"visualConfig":{"avatarId":"default"}}"#.to_vec();
+    let created = server.post("/v1/avatar-session", &[("authorization", "KS development")], body);
+    let created = json(&created.await.1);
+    let base = format!("/v1/avatar-session/{}", created["sessionId"].as_str().expect("an id"));
+    let token = format!("Bearer {}", created["token"].as_str().expect("a token"));
+    let headers =
+        [("authorization", token.as_str()), ("content-type", "multipart/form-data; boundary=b")];
+    let path = format!("{base}/say-audio");
+    let told = |error: &str| format!(r#"{{"success":false,"error":"{error}"}}"#);
+
+    let good = tone(500).0.to_vec();
+    let mut silent = good.clone();
+    silent[44..].fill(0);
+    let cut_off = good[..good.len() / 2].to_vec();
+    let mut bent = good.clone();
+    bent[20..36].fill(0xff);
+    for (what, recording) in [
+        ("silent", silent),
+        ("cut off", cut_off),
+        ("bent", bent),
+        ("a picture by the name of a recording", b"\x89PNG\r\n\x1a\n and more".to_vec()),
+        ("a head alone", good[..44].to_vec()),
+        ("a name of MP3 alone", b"ID3".to_vec()),
+        ("ten megabytes of nothing", vec![0; 10 * 1024 * 1024]),
+    ] {
+        let answer = server.post(&path, &headers, form(&recording)).await;
+        assert_eq!(answer, (400, told("audio could not be decoded")), "{what}");
+    }
+    let huge = server.post(&path, &headers, form(&vec![0; 10 * 1024 * 1024 + 1])).await;
+    assert_eq!(huge, (413, told("Request body too large (at most 10485760 bytes)")));
+    // It is a WAV by the name of an MP3: what is in it counts.
+    let answer = server.post(&path, &headers, form(&good)).await;
+    assert_eq!(answer, (200, r#"{"success":true}"#.to_owned()));
+    assert_eq!(server.post(&format!("{base}/end"), &headers[..1], Vec::new()).await.0, 200);
     assert_eq!(server.engine.stages(), 0);
 }

@@ -86,7 +86,7 @@ fn data<'a>(notification: &Notification<'a>, ended: &Ended) -> Data<'a> {
             person: session.person.as_ref().map(epilogue_core::Person::as_str),
             opened_at: session.opened_at.to_string(),
             ended_at: ended.at.to_string(),
-            duration_seconds: ended.at.since(session.opened_at).as_millis() / 1000,
+            duration_seconds: session.lasted(ended.at).as_millis() / 1000,
             turns: session.turns,
             messages: session.messages,
             metadata: &session.context.metadata,

@@ -7,7 +7,7 @@ use crate::client::*;
 const BOUNDARY: &str = "a-boundary";
 
 /// A form with these parts.
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in parts {
         let file = if *name == "audio" { "; filename=\"recording.mp3\"" } else { "" };
@@ -22,12 +22,12 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     body
 }
 
-fn request(client: &Client, parts: &[(&str, &[u8])]) -> Request<axum::body::Body> {
+pub fn request(client: &Client, parts: &[(&str, &[u8])]) -> Request<axum::body::Body> {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     client.post("say-audio").text(&kind, form(parts))
 }
 
-fn whole<'a>(turn: &'a str, audio: &'a [u8]) -> [(&'a str, &'a [u8]); 3] {
+pub fn whole<'a>(turn: &'a str, audio: &'a [u8]) -> [(&'a str, &'a [u8]); 3] {
     [("turnId", turn.as_bytes()), ("duration", b"2.5"), ("audio", audio)]
 }
 
@@ -127,4 +127,110 @@ async fn s2_4_a_recording_at_the_limit_is_taken_and_one_past_it_is_413() {
     recording.resize(most + 100_000, b'x');
     let answer = house.send(request(&client, &whole("a", &recording))).await;
     refused(&answer, 413, "Request body too large (at most 10485760 bytes)");
+}
+
+/// A part of a form with a name and a type of its own.
+fn typed(client: &Client, file: &str, kind: &str, audio: &[u8]) -> Request<axum::body::Body> {
+    let mut body = form(&whole("t", b"")[..2]);
+    body.truncate(body.len() - format!("--{BOUNDARY}--\r\n").len());
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"audio\"; filename=\"{file}\"\r\n\
+         Content-Type: {kind}\r\n\r\n"
+    );
+    body.extend(head.as_bytes());
+    body.extend(audio);
+    body.extend(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    client.post("say-audio").text(&format!("multipart/form-data; boundary={BOUNDARY}"), body)
+}
+
+/// "file names seen `audio`, `recording.mp3`; types `audio/mpeg` … and `audio/wav`": what it is called
+/// decides nothing.
+#[tokio::test]
+async fn s2_4_a_recording_may_be_called_anything() {
+    let house = House::start().await;
+    let client = house.created().await;
+    for (file, kind) in [
+        ("audio", "audio/mpeg"),
+        ("recording.mp3", "audio/wav"),
+        ("recording.wav", "audio/mpeg"),
+        ("x", "application/octet-stream"),
+    ] {
+        succeeded(&house.send(typed(&client, file, kind, b"ID3")).await);
+        let answer = house.send(typed(&client, file, kind, b"noise")).await;
+        refused(&answer, 400, "audio could not be decoded");
+    }
+}
+
+/// "`duration` is believed, not measured: a wrong one desynchronises the mouth and is not an error."
+#[tokio::test]
+async fn s2_4_a_wrong_duration_is_no_error_and_one_that_is_none_is() {
+    let house = House::start().await;
+    let client = house.created().await;
+    let lasting = |seconds: &'static str| {
+        request(&client, &[("turnId", b"t"), ("duration", seconds.as_bytes()), ("audio", b"ID3")])
+    };
+    for seconds in ["0.001", "9999", " 2.5 ", "1e3"] {
+        succeeded(&house.send(lasting(seconds)).await);
+    }
+    for seconds in ["", "-1", "0", "-0.0", "NaN", "-inf", "2,5", "2.5s"] {
+        let answer = house.send(lasting(seconds)).await;
+        refused(&answer, 400, "duration must be a number of seconds above 0");
+    }
+}
+
+/// A name of a turn at the limit is taken; one past it is refused above.
+#[tokio::test]
+async fn s2_4_a_turn_may_have_a_long_name() {
+    let house = House::start().await;
+    let client = house.created().await;
+    succeeded(&house.send(request(&client, &whole(&"t".repeat(256), b"ID3"))).await);
+}
+
+/// "ten minutes of recordings that wait in one session (503 with `Retry-After`)": each lasts ten seconds.
+#[tokio::test]
+async fn i5_so_much_sound_waits_and_no_more() {
+    let house = House::start().await;
+    let client = house.created().await;
+    let send = |turn: String| house.send(request(&client, &whole(&turn, b"ID3")));
+    succeeded(&send("first".into()).await);
+    house.heard(1).await;
+    // One more is taken from the line and waits for its moment.
+    succeeded(&send("next".into()).await);
+    settle().await;
+    for number in 0..60 {
+        succeeded(&send(number.to_string()).await);
+    }
+    let answer = send("past".into()).await;
+    refused(&answer, 503, "Service temporarily unavailable");
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    succeeded(&house.ask(&client, "end").await);
+    until(|| house.stage.count() == 0 && house.engine.stages() == 0).await;
+}
+
+/// "16 recordings taken in at a time (others wait)": one that does not come holds its place, and no more.
+#[tokio::test]
+async fn i5_so_many_recordings_are_taken_in_at_once_and_others_wait() {
+    let house = House::start().await;
+    let client = house.created().await;
+    let stuck = || {
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        let request = client.post("say-audio").header("content-type", kind);
+        let request = request.body(axum::body::Body::from_stream(never)).expect("a request");
+        tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), request))
+    };
+    let mut held: Vec<_> = (0..15).map(|_| stuck()).collect();
+    settle().await;
+    succeeded(&house.send(request(&client, &whole("a", b"ID3"))).await);
+    held.push(stuck());
+    settle().await;
+    let waiting = request(&client, &whole("b", b"ID3"));
+    let waiting = tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), waiting));
+    settle().await;
+    assert!(!waiting.is_finished(), "it waits for a place");
+    succeeded(&house.ask(&client, "keep-alive").await);
+    held.pop().expect("one").abort();
+    assert_eq!(waiting.await.expect("ran").expect("an answer").status(), 200);
+    succeeded(&house.ask(&client, "end").await);
+    held.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -2,8 +2,13 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use aes::Aes128;
 use axum::body::Body;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
+use cbc::cipher::{BlockEncryptMut as _, KeyIvInit as _, block_padding::ZeroPadding};
 use epilogue_api::{
     auth::hash,
     dialect::kaltura::{KalturaSettings, Partner},
@@ -57,6 +62,7 @@ fn settings() -> KalturaSettings {
         agent: agent.into(),
         admin_secret: ADMIN_SECRET.into(),
         static_ks: vec![hash(ks)],
+        opens_per_minute: 0,
     };
     KalturaSettings {
         partners: vec![
@@ -133,6 +139,12 @@ impl House {
         self.send(post(BASE).header("authorization", format!("KS {STATIC_KS}")).with(&body)).await
     }
 
+    /// Asks for a session with this Kaltura Session.
+    pub async fn create_by(&self, ks: &str) -> Answer {
+        let body = json!({ "visualConfig": { "avatarId": "ann" } });
+        self.send(post(BASE).header("authorization", format!("KS {ks}")).with(&body)).await
+    }
+
     /// Creates a session that nothing stands against.
     pub async fn created(&self) -> Client {
         Client::of(&self.create(json!({ "visualConfig": { "avatarId": "ann" } })).await)
@@ -171,6 +183,18 @@ impl House {
         let id = self.session(client).await.id;
         let said = self.engine.transcript(&ORG.into(), id).await.expect("read");
         said.into_iter().map(|message| (message.turn, message.body.content)).collect()
+    }
+
+    /// Waits, in real time but not for long, until this is on record, turn by turn, and nothing else.
+    pub async fn recorded(&self, client: &Client, turns: &[(u32, &str)]) {
+        let turns: Vec<_> = turns.iter().map(|(turn, text)| (*turn, (*text).to_owned())).collect();
+        for _ in 0..10_000 {
+            if self.transcript(client).await == turns {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_micros(100));
+        }
+        assert_eq!(self.transcript(client).await, turns);
     }
 
     /// Waits, in real time but not for long, until so many parts have been heard in the one session there
@@ -270,6 +294,16 @@ pub fn ks(partner: u64, kind: u8, expires_at: Timestamp, user: &str) -> String {
     let info = format!("{partner};{partner};{};{kind};4711;{user};", expires_at.as_secs());
     let digest = Sha1::digest(format!("{ADMIN_SECRET}{info}"));
     BASE64_STANDARD.encode(format!("{digest:x}|{info}"))
+}
+
+/// A Kaltura Session of the newer layout over any fields, as the vendor's clients make them.
+pub fn ks_v2(partner: u64, fields: &str) -> String {
+    let rest = [&[7; 16], fields.as_bytes()].concat();
+    let plain = [Sha1::digest(&rest).as_slice(), &rest].concat();
+    let key = Sha1::digest(ADMIN_SECRET);
+    let cipher = cbc::Encryptor::<Aes128>::new_from_slices(&key[..16], &[0; 16]);
+    let sealed = cipher.expect("a key").encrypt_padded_vec_mut::<ZeroPadding>(&plain);
+    BASE64_URL_SAFE.encode([format!("v2|{partner}|").as_bytes(), &sealed].concat())
 }
 
 /// An hour after the tests begin.

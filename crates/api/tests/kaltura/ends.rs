@@ -26,6 +26,53 @@ async fn seed_an_end_is_200_once_and_410_from_then_on() {
     assert_eq!(session.ended().map(|ended| ended.reason), Some(EndReason::UserEnd));
 }
 
+/// The seed's "Complete Example", call by call: `create(ks, avatarId)`, then `end()`, twice.
+#[tokio::test]
+async fn seed_the_complete_example_runs() {
+    let house = House::start().await;
+    let create = post(BASE).header("authorization", format!("KS {STATIC_KS}"));
+    let body = json!({ "visualConfig": { "avatarId": "avatar-123" } });
+    let data = house.send(create.with(&body)).await.json();
+    let (id, token) = (data["sessionId"].as_str(), data["token"].as_str());
+    let client = Client { id: id.expect("an id").into(), token: token.expect("a token").into() };
+    succeeded(&house.send(client.post("end").empty()).await);
+    // "Session may have already ended or timed out": the sample clears its state on any failure.
+    refused(&house.send(client.post("end").empty()).await, 410, "Session ended");
+}
+
+/// "Error Responses: 400, 401, 404, 410, 500": each can be had of an end.
+#[tokio::test]
+async fn seed_an_end_is_refused_in_each_of_its_five_ways() {
+    let house = House::start().await;
+    let client = house.created().await;
+    refused_somehow(&house.send(client.post("end").text("application/json", "{")).await, 400);
+    refused(&house.send(post(&client.path("end")).empty()).await, 401, "Invalid or expired token");
+    let unknown = Client { id: "session-123".into(), ..client.clone() };
+    refused(&house.ask(&unknown, "end").await, 404, "Session not found");
+    succeeded(&house.ask(&client, "end").await);
+    refused(&house.ask(&client, "end").await, 410, "Session ended");
+    let live = house.created().await;
+    house.database().execute_batch("ALTER TABLE sessions RENAME TO lost").expect("broken");
+    refused(&house.ask(&live, "end").await, 500, "Internal server error");
+}
+
+/// (a) "server timer cancelled": neither the idle timer nor the longest duration ends it again.
+#[tokio::test]
+async fn seed_an_end_stops_the_timers() {
+    let house = House::start().await;
+    let client = house.created().await;
+    succeeded(&house.ask(&client, "end").await);
+    house.run_until_idle().await;
+    let first = house.session(&client).await;
+    for _ in 0..3 {
+        house.clock.advance(epilogue_core::Span::from_secs(40_000));
+        house.run_until_idle().await;
+    }
+    assert_eq!(house.session(&client).await.ended(), first.ended());
+    let ends = house.activity(&client).await;
+    assert_eq!(ends.iter().filter(|entry| entry.kind == "session.ended").count(), 1);
+}
+
 /// (a) "no further keep-alive succeeds", (c) "backend resources are released", (d) "the token is
 /// invalidated — it authorises nothing any more".
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod support;
 
 mod audio;
+mod bad_inputs;
 mod client;
 mod creates;
 mod ends;
@@ -12,10 +13,14 @@ mod expiry;
 mod fakes;
 mod inits;
 mod interrupts;
+mod keys;
 mod order;
 mod pages;
 mod pipeline;
+mod rates;
 mod repeats;
 mod restarts;
+mod rows;
 mod says;
+mod states;
 mod viewers;

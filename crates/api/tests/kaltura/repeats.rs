@@ -91,7 +91,7 @@ async fn s2_1_of_many_creates_with_one_key_one_opens() {
 #[tokio::test]
 async fn s2_1_two_creates_with_one_key_that_meet_at_midnight_open_one_session() {
     let house = House::start().await;
-    let since_midnight = house.now().as_millis().cast_unsigned() % DAY.as_millis();
+    let since_midnight = house.engine.now().as_millis().cast_unsigned() % DAY.as_millis();
     house.clock.advance(Span::from_millis(DAY.as_millis() - since_midnight - 1));
     let create = || {
         let (router, request) = (house.router.clone(), create(STATIC_KS, "k"));

@@ -14,6 +14,7 @@ mod races_calls;
 mod races_told;
 mod races_work;
 mod saved_variables;
+mod stages;
 mod subscribers;
 mod support;
 mod tools;

@@ -70,6 +70,7 @@ enum Wish {
     Open(SessionId, String, oneshot::Sender<Result<String, OpenError>>),
     Dismiss(SessionId, oneshot::Sender<bool>),
     Release(SessionId, oneshot::Sender<bool>),
+    ReleaseAll(oneshot::Sender<()>),
     Say(SessionId, Arc<Clip>, oneshot::Sender<Result<(), SayError>>),
     Interrupt(SessionId, oneshot::Sender<bool>),
     IsWatched(SessionId, oneshot::Sender<bool>),
@@ -130,6 +131,11 @@ impl Driver {
     /// shown at all.
     pub async fn release(&self, session: SessionId) -> Result<bool, Stopped> {
         self.ask(|answer| Wish::Release(session, answer)).await
+    }
+
+    /// Ends every session's show, as [`Driver::release`] does.
+    pub async fn release_all(&self) -> Result<(), Stopped> {
+        self.ask(Wish::ReleaseAll).await
     }
 
     /// Has a session's avatar say something when it has said all that it was given before.

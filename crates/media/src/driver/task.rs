@@ -81,6 +81,10 @@ impl Task {
             Wish::Release(session, answer) => {
                 let _ = answer.send(self.hall.release(session, now, &mut self.out));
             }
+            Wish::ReleaseAll(answer) => {
+                self.hall.release_all(now, &mut self.out);
+                let _ = answer.send(());
+            }
             Wish::Say(session, clip, answer) => {
                 let _ = answer.send(self.hall.say(session, clip, now));
             }

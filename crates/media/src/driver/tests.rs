@@ -2,7 +2,10 @@
 
 use std::{
     net::UdpSocket as Socket,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -149,4 +152,42 @@ async fn garbage_from_anywhere_is_counted() {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// While anybody may send anything as fast as it likes, a session is begun, opened and ended all the same.
+#[tokio::test]
+async fn a_flood_keeps_no_session_from_its_end() {
+    let (driver, _tidings, _task) = started().await;
+    let (stop, to) = (Arc::new(AtomicBool::new(false)), driver.address());
+    let floods: Vec<_> = (0..2_u8)
+        .map(|kind| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let sockets: Vec<_> =
+                    (0..32).map(|_| Socket::bind("127.0.0.1:0").expect("bound")).collect();
+                let bytes = [[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42], [22, 254, 253, 0, 0, 0, 0, 0]];
+                let bytes = [&bytes[usize::from(kind)][..], &[7; 100]].concat();
+                while !stop.load(Ordering::Relaxed) {
+                    for socket in &sockets {
+                        // What the system does not take was too much for it.
+                        let _ = socket.send_to(&bytes, to);
+                    }
+                }
+            })
+        })
+        .collect();
+    while driver.counts().await.expect("running").received_for_nobody < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    for number in 1..=20 {
+        let here = "127.0.0.1:9999".parse().expect("an address");
+        let (_, offer) = FakeViewer::at(here, some_moment(), |config| config);
+        assert_eq!(driver.begin(session(number), Arc::clone(&PICTURES), 1).await, Ok(Ok(())));
+        driver.open(session(number), offer).await.expect("running").expect("answered");
+        assert_eq!(driver.release(session(number)).await, Ok(true));
+    }
+    stop.store(true, Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().expect("it stops"));
+    let counts = driver.counts().await.expect("running");
+    assert_eq!((counts.sessions, counts.watched, counts.viewers_released), (0, 0, 20));
 }

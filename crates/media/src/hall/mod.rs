@@ -19,7 +19,7 @@ use epilogue_core::SessionId;
 use str0m::ice::StunMessage;
 
 use crate::{
-    peer::{Gone, Host, OfferError, Outputs, Patience, Peer, PeerEvent},
+    peer::{Gone, Host, OfferError, Outputs, Patience, Peer, PeerEvent, guarded},
     performance::TooMuchToSay,
     picture::Pictures,
     sound::Clip,
@@ -355,11 +355,15 @@ impl Hall {
 fn name_in(bytes: &[u8]) -> Option<&str> {
     // A request, with the mark of the protocol.
     let is_request = matches!(bytes, [0, 1, _, _, 0x21, 0x12, 0xa4, 0x42, ..]);
-    let message = is_request.then(|| StunMessage::parse(bytes).ok())??;
+    let message = is_request.then(|| guarded(|| StunMessage::parse(bytes).ok()).ok()?)??;
     let (username, end) = (message.username()?, message.split_username()?.0.len());
     // As it stands in the datagram, so that it lives as long.
     username.get(..end)
 }
 
+#[cfg(test)]
+mod fake_house;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -159,6 +159,12 @@ impl Stage {
         }
     }
 
+    /// Has its viewer's connection fail at whatever comes next.
+    #[cfg(test)]
+    pub(super) fn break_down(&mut self) {
+        self.viewer.as_mut().expect("a viewer").peer.fails = true;
+    }
+
     /// Which tick it is.
     fn tick_at(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.begun).as_millis();

@@ -1,134 +1,17 @@
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use proptest::{arbitrary::any, collection::vec, proptest};
 
-use super::*;
+use super::{
+    fake_house::{HOST, House, SECOND, address, session, voice},
+    *,
+};
 use crate::{
-    avatar::{Artwork, Mouth},
+    avatar::Mouth,
     figures::worked,
     peer::fake_viewer::{FakeViewer, SERVER, some_moment},
     sound::silence,
 };
-
-static PICTURES: LazyLock<Arc<Pictures>> = LazyLock::new(|| {
-    Arc::new(Pictures::code(&Artwork::built_in().expect("drawn")).expect("coded"))
-});
-static HOST: LazyLock<Arc<Host>> =
-    LazyLock::new(|| Arc::new(Host::new(vec![address(SERVER)]).expect("a host")));
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn address(text: &str) -> SocketAddr {
-    text.parse().expect("an address")
-}
-
-fn session(number: u128) -> SessionId {
-    SessionId(uuid::Uuid::from_u128(number))
-}
-
-/// Something to say with the mouth wide open.
-fn voice(frames: usize) -> Arc<Clip> {
-    let frame: Arc<[u8]> = Arc::new([0xf8, 1, 2]);
-    let sound = std::iter::repeat_n(frame, frames).collect();
-    Arc::new(Clip::of(sound, vec![Mouth::MAX; frames.div_ceil(2)]))
-}
-
-/// A hall, its viewers, and the time and the network between them.
-struct House {
-    hall: Hall,
-    viewers: Vec<FakeViewer>,
-    events: Vec<(SessionId, ViewerEvent)>,
-    now: Instant,
-}
-
-impl House {
-    fn new(limits: Limits) -> Self {
-        let hall = Hall::new(Arc::clone(&HOST), limits);
-        Self { hall, viewers: Vec::new(), events: Vec::new(), now: some_moment() }
-    }
-
-    /// A house with so many sessions, numbered from 1 on, each with its viewer, connected.
-    fn with_viewers(count: u128) -> Self {
-        let mut house = Self::new(Limits::default());
-        for number in 1..=count {
-            house.begin(number).expect("begun");
-            house.open(number).expect("opened");
-        }
-        house.run_until(|house| (1..=count).all(|n| house.hall.is_watched(session(n))));
-        house
-    }
-
-    fn begin(&mut self, number: u128) -> Result<(), BeginError> {
-        self.hall.begin(session(number), Arc::clone(&PICTURES), 7, self.now)
-    }
-
-    fn open(&mut self, number: u128) -> Result<(), OpenError> {
-        let port = 5000 + self.viewers.len();
-        let (mut viewer, offer) =
-            FakeViewer::at(address(&format!("10.0.0.2:{port}")), self.now, |config| config);
-        viewer.accept(&self.hall.open(session(number), &offer, self.now)?);
-        self.viewers.push(viewer);
-        Ok(())
-    }
-
-    /// Has the hall do something, and carries over what comes of it.
-    fn act<T>(&mut self, act: impl FnOnce(&mut Hall, Instant, &mut HallOutputs) -> T) -> T {
-        let mut out = HallOutputs::default();
-        let result = act(&mut self.hall, self.now, &mut out);
-        for datagram in out.datagrams() {
-            let viewer = self.viewers.iter_mut().find(|viewer| viewer.address == datagram.to);
-            if let Some(viewer) = viewer {
-                viewer.take(self.now, address(SERVER), &datagram.bytes);
-                // What it says to this waits for its turn.
-            }
-        }
-        self.events.append(&mut out.events);
-        result
-    }
-
-    fn let_viewers_speak(&mut self) {
-        for number in 0..self.viewers.len() {
-            let mut sent = Vec::new();
-            let viewer = &mut self.viewers[number];
-            viewer.drain(self.now, &mut sent);
-            let from = viewer.address;
-            for (_, bytes) in sent {
-                self.act(|hall, now, out| hall.receive(now, from, &bytes, out));
-                let mut more = Vec::new();
-                self.viewers[number].drain(self.now, &mut more);
-                for (_, bytes) in more {
-                    self.act(|hall, now, out| hall.receive(now, from, &bytes, out));
-                }
-            }
-        }
-    }
-
-    fn step(&mut self) {
-        self.let_viewers_speak();
-        self.now += Duration::from_millis(5);
-        self.act(Hall::tick);
-    }
-
-    fn run(&mut self, span: Duration) {
-        let end = self.now + span;
-        while self.now < end {
-            self.step();
-        }
-    }
-
-    fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) {
-        for _ in 0..4000 {
-            if is_so(self) {
-                return;
-            }
-            self.step();
-        }
-        panic!("it did not come to it");
-    }
-}
 
 #[test]
 fn each_viewer_sees_and_hears_its_own_session() {

@@ -36,7 +36,11 @@ pub(crate) struct FakeViewer {
     pub(crate) seen: Seen,
     pub(crate) video: Mid,
     pub(crate) wake: Instant,
+    /// Whether its connection may break without that being a fault: the network lies to it.
+    pub(crate) may_break: bool,
     pending: Option<SdpPendingOffer>,
+    /// What the other side calls its connection.
+    pub(crate) peer_name: String,
     pub(crate) address: SocketAddr,
 }
 
@@ -72,10 +76,13 @@ impl FakeViewer {
             .flat_map(|line| [line, "\r\n"])
             .collect();
         let pending = Some(pending);
-        (Self { rtc, seen: Seen::default(), video, wake: now, pending, address }, offer)
+        let (seen, may_break, peer_name) = (Seen::default(), false, String::new());
+        (Self { rtc, seen, video, wake: now, may_break, pending, peer_name, address }, offer)
     }
 
     pub(crate) fn accept(&mut self, answer: &str) {
+        let name = answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+        name.expect("it is told").clone_into(&mut self.peer_name);
         let answer = SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("an offer is out");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("accepted");
@@ -89,14 +96,23 @@ impl FakeViewer {
 
     pub(crate) fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let receive = Receive::new(Protocol::Udp, from, self.address, bytes).expect("readable");
-        self.rtc.handle_input(Input::Receive(now, receive)).expect("taken");
+        let taken = self.rtc.handle_input(Input::Receive(now, receive));
+        assert!(self.may_break || taken.is_ok(), "{taken:?}");
     }
 
     pub(crate) fn drain(&mut self, now: Instant, sent: &mut Vec<(SocketAddr, Vec<u8>)>) {
         loop {
-            match self.rtc.poll_output().expect("it goes on") {
+            let polled = self.rtc.poll_output();
+            if self.may_break && polled.is_err() {
+                return;
+            }
+            match polled.expect("it goes on") {
                 Output::Timeout(at) if at <= now && self.rtc.is_alive() => {
-                    self.rtc.handle_input(Input::Timeout(now)).expect("it goes on");
+                    let passed = self.rtc.handle_input(Input::Timeout(now));
+                    if self.may_break && passed.is_err() {
+                        return;
+                    }
+                    passed.expect("it goes on");
                 }
                 Output::Timeout(at) => {
                     self.wake = at;

@@ -5,6 +5,7 @@
 //! here is one change with its drain, and hands what came out to the caller's [`Outputs`], so that
 //! nothing waits in here.
 
+mod guard;
 mod host;
 mod offer;
 
@@ -20,6 +21,9 @@ use str0m::{
     net::{DatagramSend, Protocol, Receive},
 };
 
+#[cfg(test)]
+pub(crate) use guard::FAILURES;
+pub(crate) use guard::guarded;
 use offer::Track;
 pub use {
     host::{ADDRESSES_MAX, Host, HostError},
@@ -112,11 +116,26 @@ pub struct Peer {
     patience: Patience,
     wake: Instant,
     ufrag: String,
+    /// Whether the engine below is made to fail, as it might.
+    #[cfg(test)]
+    pub(crate) fails: bool,
 }
 
 impl Peer {
     /// Answers an offer. Pictures come in the first of `codecs` that the viewer takes.
     pub fn answer(
+        sdp: &str,
+        codecs: &[VideoCodec],
+        host: &Arc<Host>,
+        patience: Patience,
+        now: Instant,
+    ) -> Result<(Self, String), OfferError> {
+        offer::check(sdp)?;
+        let answered = guarded(|| Self::answer_unguarded(sdp, codecs, host, patience, now));
+        answered.unwrap_or(Err(OfferError::Harmful))
+    }
+
+    fn answer_unguarded(
         sdp: &str,
         codecs: &[VideoCodec],
         host: &Arc<Host>,
@@ -140,7 +159,18 @@ impl Peer {
         let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let stage = Stage::Connecting { until: now + patience.connect };
         let host = Arc::clone(host);
-        let peer = Self { rtc, host, video, audio, stage, patience, wake: now, ufrag };
+        let peer = Self {
+            rtc,
+            host,
+            video,
+            audio,
+            stage,
+            patience,
+            wake: now,
+            ufrag,
+            #[cfg(test)]
+            fails: false,
+        };
         Ok((peer, answer))
     }
 
@@ -176,20 +206,30 @@ impl Peer {
 
     /// Whether a datagram is for this connection.
     pub fn accepts(&self, now: Instant, from: SocketAddr, bytes: &[u8]) -> bool {
-        self.received(from, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
+        let accepts = || {
+            let received = self.received(from, bytes);
+            received.is_some_and(|received| self.rtc.accepts(&Input::Receive(now, received)))
+        };
+        !self.is_gone() && guarded(accepts).unwrap_or(false)
     }
 
     /// Takes a datagram. What cannot be read is dropped.
     pub fn receive(&mut self, now: Instant, from: SocketAddr, bytes: &[u8], out: &mut Outputs) {
-        let Some(received) = self.received(from, bytes) else { return };
-        // A datagram that makes no sense says nothing about the connection: anybody can send one.
-        // If it is really broken, the viewer will not be heard of any more.
-        let _ = self.rtc.handle_input(Input::Receive(now, received));
-        self.drain(now, out);
+        self.safely(out, |peer, out| {
+            let Some(received) = peer.received(from, bytes) else { return };
+            // A datagram that makes no sense says nothing about the connection: anybody can send one.
+            // If it is really broken, the viewer will not be heard of any more.
+            let _ = peer.rtc.handle_input(Input::Receive(now, received));
+            peer.drain(now, out);
+        });
     }
 
     /// Lets time pass.
     pub fn tick(&mut self, now: Instant, out: &mut Outputs) {
+        self.safely(out, |peer, out| peer.let_pass(now, out));
+    }
+
+    fn let_pass(&mut self, now: Instant, out: &mut Outputs) {
         let late = match self.stage {
             Stage::Connecting { until } if until <= now => Some(Gone::NeverCame),
             Stage::Away { until } if until <= now => Some(Gone::Lost),
@@ -221,7 +261,11 @@ impl Peer {
 
     /// Says goodbye: the viewer learns at once that nothing more comes.
     pub fn close(&mut self, now: Instant, out: &mut Outputs) {
-        if matches!(self.stage, Stage::Closing { .. } | Stage::Gone) {
+        self.safely(out, |peer, out| peer.say_goodbye(now, out));
+    }
+
+    fn say_goodbye(&mut self, now: Instant, out: &mut Outputs) {
+        if matches!(self.stage, Stage::Closing { .. }) {
             return;
         }
         self.stage = Stage::Closing { until: now + FAREWELL };
@@ -245,11 +289,27 @@ impl Peer {
         if self.stage != Stage::Connected {
             return;
         }
-        let Some(writer) = self.rtc.writer(track.mid) else { return };
-        if writer.write(track.pt, now, at, data).is_err() {
-            return self.leave(Gone::Broken, out);
+        self.safely(out, |peer, out| {
+            let Some(writer) = peer.rtc.writer(track.mid) else { return };
+            if writer.write(track.pt, now, at, data).is_err() {
+                return peer.leave(Gone::Broken, out);
+            }
+            peer.drain(now, out);
+        });
+    }
+
+    /// Changes something, unless it is over. A change that fails in a way that nobody foresaw ends this
+    /// connection, and no other.
+    fn safely(&mut self, out: &mut Outputs, change: impl FnOnce(&mut Self, &mut Outputs)) {
+        if self.is_gone() {
+            return;
         }
-        self.drain(now, out);
+        if guarded(|| change(self, out)).is_err() && !self.is_gone() {
+            tracing::error!("a viewer's connection failed and is given up");
+            // What is left of it is not touched again.
+            self.stage = Stage::Gone;
+            out.events.push(PeerEvent::Gone(Gone::Broken));
+        }
     }
 
     fn received<'a>(&self, from: SocketAddr, bytes: &'a [u8]) -> Option<Receive<'a>> {
@@ -257,6 +317,8 @@ impl Peer {
     }
 
     fn drain(&mut self, now: Instant, out: &mut Outputs) {
+        #[cfg(test)]
+        assert!(!self.fails, "this was wanted");
         for _ in 0..ROUNDS_MAX {
             let Ok(at) = self.drain_once(now, out) else {
                 return self.leave(Gone::Broken, out);
@@ -354,5 +416,7 @@ fn configured(codecs: &[VideoCodec], host: &Host) -> RtcConfig {
 
 #[cfg(test)]
 pub(crate) mod fake_viewer;
+#[cfg(test)]
+mod offer_tests;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,9 @@ pub enum OfferError {
     /// None of the media takes a codec that we have.
     #[error("the offer takes none of the codecs there are")]
     NoCodec,
+    /// Whatever reads offers has failed at it in a way that nobody foresaw.
+    #[error("the offer made its reader fail")]
+    Harmful,
 }
 
 /// How pictures are coded.
@@ -57,8 +60,8 @@ pub(super) struct Track {
     pub(super) pt: Pt,
 }
 
-/// Reads an offer, and refuses what would only cost memory.
-pub(super) fn read(sdp: &str) -> Result<SdpOffer, OfferError> {
+/// Refuses what would only cost memory, before it is read.
+pub(super) fn check(sdp: &str) -> Result<(), OfferError> {
     if sdp.len() > OFFER_BYTES_MAX {
         return Err(OfferError::TooLong);
     }
@@ -69,12 +72,17 @@ pub(super) fn read(sdp: &str) -> Result<SdpOffer, OfferError> {
     if media.iter().any(|m| !m.starts_with("audio ") && !m.starts_with("video ")) {
         return Err(OfferError::UnknownMedia);
     }
-    // Nothing is taken from the viewer, whatever it would give.
-    let text: String = sdp
-        .lines()
-        .map(|line| if line == "a=sendrecv" { "a=recvonly" } else { line })
-        .flat_map(|line| [line, "\r\n"])
-        .collect();
+    Ok(())
+}
+
+/// Reads an offer. Nothing is taken from the viewer, whatever it would give.
+pub(super) fn read(sdp: &str) -> Result<SdpOffer, OfferError> {
+    let ours = |line| match line {
+        "a=sendrecv" => "a=recvonly",
+        "a=sendonly" => "a=inactive",
+        line => line,
+    };
+    let text: String = sdp.lines().map(ours).flat_map(|line| [line, "\r\n"]).collect();
     SdpOffer::from_sdp_string(&text).map_err(|error| OfferError::Unreadable(error.to_string()))
 }
 

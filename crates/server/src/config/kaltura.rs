@@ -78,6 +78,7 @@ fn read(
         agent: partner.agent.clone(),
         admin_secret: resolve(&at.key("admin_secret"), &partner.admin_secret)?,
         static_ks,
+        opens_per_minute: partner.opens_per_minute,
     })
 }
 
@@ -126,11 +127,18 @@ mod tests {
         assert_eq!((partner.id, partner.org.as_str(), partner.agent.as_str()), (7, "o", "a"));
         assert_eq!(partner.admin_secret.expose_secret(), "s");
         assert_eq!(partner.static_ks, ["one", "two"].map(hash_key));
+        assert_eq!(partner.opens_per_minute, 0, "the published API has no limit");
         assert!(!settings.relay_secret.expose_secret().is_empty());
         let shown = format!("{settings:?}");
         assert!(
             !shown.contains("literal") && !shown.contains(settings.relay_secret.expose_secret())
         );
+    }
+
+    #[test]
+    fn a_partner_may_be_held_to_so_many_sessions_a_minute() {
+        let settings = settings(&partner(7, "opens_per_minute = 20")).expect("sound");
+        assert_eq!(settings.partners[0].opens_per_minute, 20);
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub struct KalturaPartner {
     pub static_ks: Vec<SecretRef>,
     /// Who answers.
     pub agent: AgentId,
+    /// Sessions created per minute; 0 is no limit.
+    #[serde(default)]
+    pub opens_per_minute: u32,
 }
 
 impl fmt::Debug for KalturaPartner {

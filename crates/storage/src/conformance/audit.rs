@@ -93,7 +93,9 @@ async fn the_fence_holds(store: &impl Storage, session: &Session) -> Result<()> 
 
 fn the_cost_is_the_usage(session: &Session, agent: &Agent) {
     let Some(ended) = session.ended() else { return };
-    let lasted = ended.at.since(session.opened_at);
+    // The time in which a deadline had passed and nobody acted upon it costs nothing.
+    let until = ended.deadline.map_or(ended.at, |deadline| ended.at.min(deadline.at));
+    let lasted = until.since(session.opened_at);
     let billed = ended.reason.is_billed();
     let cost = if billed { agent.price.cost(&session.usage, lasted) } else { MicroCredits::ZERO };
     assert_eq!(ended.cost, cost, "{} costs what it used", session.id);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use epilogue_core::{
-    Deadline, DeadlineKind, EndOutcome, EndReason, EndRequest, Role, Session, SessionId,
+    EndOutcome, EndReason, EndRequest, Role, Session, SessionId,
+    reason::{Deadline, DeadlineKind},
     staging::SAID_BYTES_MAX,
 };
 

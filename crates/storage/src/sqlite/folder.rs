@@ -65,7 +65,7 @@ struct Pages {
 impl Pages {
     /// Scrubs what the first `back` frames of the log have brought. `before` says in which time of
     /// life the log was when somebody began to hold.
-    fn scrub(&mut self, log: &mut File, before: Option<scrub::Salt>, back: u32) -> io::Result<()> {
+    fn scrub(&mut self, log: &File, before: Option<scrub::Salt>, back: u32) -> io::Result<()> {
         let salt = scrub::salt_of(log)?;
         if salt != before {
             // Under a held read that can only be if all had been folded before, so that nothing was
@@ -140,11 +140,11 @@ impl Folder {
 
     /// Folds back what is in the log by now. `None`: another does.
     pub fn fold(&mut self) -> Result<Option<Folded>> {
-        let Some(mut log) = self.alone()? else { return Ok(None) };
-        self.fold_alone(&mut log).map(Some)
+        let Some(log) = self.alone()? else { return Ok(None) };
+        self.fold_alone(&log).map(Some)
     }
 
-    fn fold_alone(&mut self, log: &mut File) -> Result<Folded> {
+    fn fold_alone(&mut self, log: &File) -> Result<Folded> {
         let other = |source: io::Error| Error::Other(source.into());
         let _held = Held::begin(&self.holds)?;
         let before = scrub::salt_of(log).map_err(other)?;
@@ -194,9 +194,9 @@ impl Folder {
     }
 
     fn empty_within(&mut self) -> Result<bool> {
-        let Some(mut log) = self.alone()? else { return Ok(false) };
+        let Some(log) = self.alone()? else { return Ok(false) };
         let version = self.version()?;
-        let folded = self.fold_alone(&mut log)?;
+        let folded = self.fold_alone(&log)?;
         Ok(folded.all == folded.back && self.cut_off(version)?)
     }
 

@@ -33,7 +33,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Pages in the log at which the thread sets to work: 16 MiB.
+/// Pages that come to the log before the thread sets to work, again and again: 16 MiB. A page that is
+/// written often stands there many times and is folded back once, so that less often costs less.
 const PAGES_TO_FOLD: u32 = 4_096;
 
 /// Pages in the log at which the writer does it itself: 128 MiB.
@@ -83,6 +84,8 @@ struct Shared {
 pub(super) struct Log {
     shared: Arc<Shared>,
     wake: Sender<()>,
+    /// How long the log was when the thread was last woken.
+    woken_at: u32,
     removed: AtomicBool,
     /// When the log is to be emptied.
     due: Receiver<std::time::Instant>,
@@ -137,6 +140,7 @@ impl Log {
         Ok(Self {
             shared,
             wake,
+            woken_at: 0,
             removed: AtomicBool::new(false),
             due: after(EMPTY_AFTER),
             waiting: true,
@@ -167,7 +171,7 @@ impl Log {
         let pages = self.shared.pages.load(Relaxed);
         if pages > PAGES_MAX {
             self.shared.fold();
-        } else if pages > PAGES_TO_FOLD {
+        } else if grown(pages, &mut self.woken_at) {
             self.have_folded();
         }
         if self.removed.swap(false, Relaxed) && !self.waiting {
@@ -260,6 +264,15 @@ impl Log {
     }
 }
 
+/// Whether enough has come to the log since the thread was woken, which it then is.
+fn grown(pages: u32, woken_at: &mut u32) -> bool {
+    // Shorter: it has been begun anew since.
+    let from = if pages < *woken_at { 0 } else { *woken_at };
+    let enough = pages - from > PAGES_TO_FOLD;
+    *woken_at = if enough { pages } else { from };
+    enough
+}
+
 /// How long the log is left alone after so many vain tries.
 fn again_after(tries: u32) -> Duration {
     let more = tries.saturating_sub(HELPED_MAX).saturating_add(1);
@@ -347,6 +360,19 @@ pub(super) fn file(path: &Path) -> Result<Arc<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_is_folded_each_time_that_enough_has_come_to_it() {
+        let mut woken_at = 0;
+        let mut wakes = |pages: u32| grown(pages, &mut woken_at);
+        assert!(!wakes(PAGES_TO_FOLD));
+        assert!(wakes(PAGES_TO_FOLD + 1));
+        assert!(!wakes(PAGES_TO_FOLD + 2), "not at each commit from then on");
+        assert!(!wakes(2 * PAGES_TO_FOLD + 1));
+        assert!(wakes(2 * PAGES_TO_FOLD + 2));
+        assert!(!wakes(3), "begun anew");
+        assert!(wakes(PAGES_TO_FOLD + 1), "and as long again");
+    }
 
     #[test]
     fn vain_tries_become_rarer_when_the_thread_has_helped_long_enough() {

@@ -7,12 +7,7 @@
 //! the file. See `docs/adr/0003-gone-from-the-file.md` for why nothing else is needed, and why
 //! nobody else writes to these pages meanwhile.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
-    ops::Range,
-};
+use std::{collections::BTreeSet, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
 /// Bytes before the first frame of the write-ahead log.
 const LOG_HEADER: usize = 32;
@@ -25,10 +20,9 @@ const FILE_HEADER: usize = 100;
 pub(super) type Salt = [u8; 8];
 
 /// What the log is in, or `None` while it is empty.
-pub(super) fn salt_of(log: &mut File) -> io::Result<Option<Salt>> {
+pub(super) fn salt_of(log: &File) -> io::Result<Option<Salt>> {
     let mut header = [0; LOG_HEADER];
-    log.seek(SeekFrom::Start(0))?;
-    match log.read_exact(&mut header) {
+    match log.read_exact_at(&mut header, 0) {
         Ok(()) => Ok(header[16..24].try_into().ok()),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
@@ -37,7 +31,7 @@ pub(super) fn salt_of(log: &mut File) -> io::Result<Option<Salt>> {
 
 /// The pages that stand in these frames, which are counted from 1.
 pub(super) fn pages_in(
-    log: &mut File,
+    log: &File,
     salt: Salt,
     frames: Range<u32>,
     page_size: u32,
@@ -46,8 +40,7 @@ pub(super) fn pages_in(
     for frame in frames {
         let place = u64::from(frame - 1) * (FRAME_HEADER as u64 + u64::from(page_size));
         let mut header = [0; FRAME_HEADER];
-        log.seek(SeekFrom::Start(LOG_HEADER as u64 + place))?;
-        log.read_exact(&mut header)?;
+        log.read_exact_at(&mut header, LOG_HEADER as u64 + place)?;
         if header[8..16] != salt {
             return Err(io::Error::other("the write-ahead log was begun anew meanwhile"));
         }
@@ -62,13 +55,11 @@ pub(super) fn scrub(
     pages: impl IntoIterator<Item = u32>,
     page_size: u32,
 ) -> io::Result<()> {
-    let mut file = file;
     let mut page = vec![0; page_size as usize];
     let mut changed = false;
     for number in pages {
         let place = u64::from(number.saturating_sub(1)) * u64::from(page_size);
-        file.seek(SeekFrom::Start(place))?;
-        match file.read_exact(&mut page) {
+        match file.read_exact_at(&mut page, place) {
             Ok(()) => {}
             // Freed at the end of the file, and cut off.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
@@ -78,9 +69,8 @@ pub(super) fn scrub(
         if page[gap.clone()].iter().all(|byte| *byte == 0) {
             continue;
         }
-        file.seek(SeekFrom::Start(place + gap.start as u64))?;
         page[gap.clone()].fill(0);
-        file.write_all(&page[gap])?;
+        file.write_all_at(&page[gap.clone()], place + gap.start as u64)?;
         changed = true;
     }
     if changed { file.sync_data() } else { Ok(()) }

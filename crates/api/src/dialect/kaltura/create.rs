@@ -14,14 +14,17 @@ use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    NAME,
+    NAME, Partner,
     access::{self, Owner},
     body::{object, word},
     cors::IDEMPOTENCY_KEY,
     error::Error,
     profile, token,
 };
-use crate::{Api, body};
+use crate::{
+    Api, body,
+    rate::{Subject, Verdict},
+};
 
 /// How slowly and how fast an avatar may speak, in hundredths of its voice's own pace.
 const PACE_PERCENT: (f64, f64) = (50.0, 200.0);
@@ -98,8 +101,22 @@ async fn create_once(
         return created(api, &known);
     }
     let staging = request.staging(api)?;
-    let session = open(api, owner, key, (staging, request.metadata)).await?;
-    created(api, &session)
+    // What comes about is counted, and not what is wrong or was answered before.
+    let opens = within_limit(api, &owner.partner)?;
+    let opened = open(api, owner, key, (staging, request.metadata)).await;
+    if opened.is_err() {
+        api.limiter().give_back(&opens, api.engine().now());
+    }
+    created(api, &opened?)
+}
+
+/// Counts one more session of a partner, if it may create that many.
+fn within_limit(api: &Api, partner: &Partner) -> Result<Subject, Error> {
+    let opens = Subject::Opens(partner.org.clone(), format!("{NAME}:{}", partner.id).into());
+    match api.limiter().count(&opens, partner.opens_per_minute, api.engine().now()) {
+        Some(rate) if rate.verdict == Verdict::Past => Err(Error::TooMany(rate)),
+        _ => Ok(opens),
+    }
 }
 
 fn created(api: &Api, session: &Session) -> Result<Json<Created>, Error> {

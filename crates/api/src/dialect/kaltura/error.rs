@@ -15,7 +15,7 @@ use epilogue_engine::{
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::body::BodyError;
+use crate::{body::BodyError, rate::Rate};
 
 /// When a client that meets a passing fault is asked to come back.
 const RETRY_AFTER: Span = Span::from_secs(2);
@@ -49,6 +49,8 @@ pub(super) enum Error {
     Watched,
     #[error("Insufficient credits")]
     InsufficientCredits,
+    #[error("Too many requests")]
+    TooMany(Rate),
     #[error("Service temporarily unavailable")]
     Unavailable,
     #[error("Internal server error")]
@@ -79,8 +81,18 @@ impl Error {
             Self::Over => StatusCode::GONE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotSdp => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When it is worth another try. `None`: the same would be said again.
+    fn retry_after(&self) -> Option<Span> {
+        match self {
+            Self::Unavailable => Some(RETRY_AFTER),
+            Self::TooMany(rate) => Some(rate.retry_after()),
+            _ => None,
         }
     }
 }
@@ -132,9 +144,12 @@ impl IntoResponse for Error {
         }
         let refusal = Refusal { success: false, error: self.to_string() };
         let mut response = (status, Json(refusal)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = RETRY_AFTER.as_millis().div_ceil(1000);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(span) = self.retry_after() {
+            let seconds = HeaderValue::from(span.as_millis().div_ceil(1000));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if let Self::TooMany(rate) = self {
+            rate.stamp(response.headers_mut());
         }
         response
     }

@@ -36,6 +36,8 @@ pub struct Partner {
     pub admin_secret: SecretString,
     /// Strings that are as good as a Kaltura Session of an admin.
     pub static_ks: Vec<StaticKs>,
+    /// How many sessions it may create per minute; 0 for no limit, as the published API has none.
+    pub opens_per_minute: u32,
 }
 
 /// The hash of a string that is accepted as it is.

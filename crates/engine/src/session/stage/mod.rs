@@ -161,6 +161,13 @@ impl Stages {
         }
     }
 
+    /// Forgets all.
+    fn strike_all(&self) {
+        for (_, stage) in locked(&self.by_session).drain() {
+            stage.stop.cancel();
+        }
+    }
+
     /// How many there are, and how many parts wait to be said on them.
     fn load(&self) -> (usize, usize) {
         let stages = locked(&self.by_session);
@@ -194,6 +201,13 @@ impl Engine {
     pub async fn clear_stage(&self, id: SessionId) -> usize {
         self.inner.stages.strike(id);
         self.inner.parts.media.release(id).await
+    }
+
+    /// Gives up everything that is shown on this node, which stops. Its sessions end when the next process
+    /// takes over: until then nobody knows that it does not come back.
+    pub async fn close_stages(&self) {
+        self.inner.stages.strike_all();
+        self.inner.parts.media.close().await;
     }
 
     /// Has a session seen and heard from now on. From then on it goes with this process.

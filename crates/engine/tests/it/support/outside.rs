@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use epilogue_core::{
     retry::{Manners, Refusals},
 };
 use epilogue_engine::{
-    media::MediaPlane,
+    media::{MediaPlane, StageFault},
     memory::{Conversation, EmbeddedMemory, Memory, MemoryError},
     webhook::{WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender},
     wording::{Notification, Payload, Wording},
@@ -203,10 +203,12 @@ impl Memory for FakeMemory {
     }
 }
 
-/// A fake media plane that counts what it was asked to release.
+/// A fake media plane that counts what it was asked to release. Everybody is watched, or nobody.
 #[derive(Default)]
 pub struct FakeMedia {
     released: Mutex<Vec<SessionId>>,
+    pub watched: AtomicBool,
+    pub closed: AtomicBool,
 }
 
 impl FakeMedia {
@@ -217,6 +219,18 @@ impl FakeMedia {
 
 #[async_trait]
 impl MediaPlane for FakeMedia {
+    async fn begin(&self, _session: SessionId, _avatar: &str) -> Result<(), StageFault> {
+        Ok(())
+    }
+
+    async fn is_watched(&self, _session: SessionId) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
     async fn release(&self, session: SessionId) -> usize {
         self.released.lock().expect("not poisoned").push(session);
         1

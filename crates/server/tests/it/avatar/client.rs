@@ -1,5 +1,7 @@
 //! A client of the avatar API.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -52,9 +54,11 @@ impl Client {
         ask(request).await.expect("an answer")
     }
 
-    /// Says something.
+    /// Says something, as a turn of its own.
     pub async fn say(&self, text: &str) -> Answer {
-        let body = json!({ "text": text, "turnId": "turn", "isFinal": true });
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let turn = format!("turn-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let body = json!({ "text": text, "turnId": turn, "isFinal": true });
         let request = self.http.post(self.url("say-text")).bearer_auth(&self.token);
         ask(request.json(&body)).await.expect("an answer")
     }

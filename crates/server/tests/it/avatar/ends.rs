@@ -4,10 +4,7 @@ use epilogue_browser::Browser;
 use serde_json::{Value, json};
 
 use super::{Client, House};
-use crate::support::{
-    eventually, in_time,
-    peer::{Peer, answer},
-};
+use crate::support::{eventually, in_time};
 
 /// The published samples: the first two as a page is left, the third as its tab is closed.
 const BODY: &str = "const [url, token, done] = arguments;
@@ -24,15 +21,6 @@ const BEACON: &str = "const [url, token, done] = arguments;
         navigator.sendBeacon(url, JSON.stringify({ headers: { Authorization: 'Bearer ' + token } }));
     });
     done(true);";
-
-/// A page of another origin than the server's, which watches a session.
-async fn watches(house: &House, browser: &Browser, site: &Peer) -> Client {
-    browser.show(&site.url("/")).await;
-    let client = house.shown().await;
-    assert_eq!(browser.play(&client.whep, json!({})).await.status, 201);
-    browser.look_until("pictures", |glance| glance.frames > 5.0).await;
-    client
-}
 
 async fn has_ended(house: &House, client: &Client) {
     eventually("the session to end", async || {
@@ -51,17 +39,16 @@ fn arguments(client: &Client) -> Vec<Value> {
 #[tokio::test]
 async fn a_page_ends_its_session_by_a_body_by_its_last_request_and_by_a_beacon_of_its_tab() {
     let house = House::start().await;
-    let site = Peer::start(|_| async { Ok(answer(200, "<!doctype html><title>A shop</title>")) });
-    let (site, browser) = (site.await, Browser::start().await);
+    let browser = Browser::start().await;
     let mut tokens = Vec::new();
 
-    let client = watches(&house, &browser, &site).await;
+    let client = house.watched(&browser).await;
     let ended = browser.run(BODY, arguments(&client)).await;
     assert_eq!(ended, json!([200, { "success": true }]));
     has_ended(&house, &client).await;
     tokens.push(client.token);
 
-    let client = watches(&house, &browser, &site).await;
+    let client = house.watched(&browser).await;
     browser.run(KEEPALIVE, arguments(&client)).await;
     browser.show("about:blank").await;
     has_ended(&house, &client).await;
@@ -71,7 +58,7 @@ async fn a_page_ends_its_session_by_a_body_by_its_last_request_and_by_a_beacon_o
     let stays = driver.window().await.expect("a window");
     let tab = driver.new_window(true).await.expect("a tab");
     driver.switch_to_window(tab.handle).await.expect("there");
-    let client = watches(&house, &browser, &site).await;
+    let client = house.watched(&browser).await;
     browser.run(BEACON, arguments(&client)).await;
     driver.close_window().await.expect("closed");
     driver.switch_to_window(stays).await.expect("there");

@@ -25,10 +25,8 @@ async fn ended(house: &House, client: &Client) -> Value {
 #[tokio::test]
 async fn a_session_that_nobody_keeps_alive_ends_when_nobody_watches_it_any_more() {
     let house = House::with(&json!({ "idle_timeout_s": 30 }), &json!({})).await;
-    let client = house.shown().await;
     let browser = Browser::start().await;
-    assert_eq!(browser.play(&client.whep, json!({})).await.status, 201);
-    browser.look_until("pictures", |glance| glance.frames > 5.0).await;
+    let client = house.watched(&browser).await;
     browser.run("pc.close(); arguments[0](true)", vec![]).await;
     eventually("the viewer to be missed", async || {
         let held = house.held().await;
@@ -46,9 +44,8 @@ async fn a_session_that_nobody_keeps_alive_ends_when_nobody_watches_it_any_more(
 #[tokio::test]
 async fn a_session_that_lasts_too_long_ends_in_the_middle_of_a_word() {
     let house = House::with(&json!({ "max_duration_s": 12 }), &json!({})).await;
-    let client = house.shown().await;
     let browser = Browser::start().await;
-    assert_eq!(browser.play(&client.whep, json!({})).await.status, 201);
+    let client = house.watched(&browser).await;
     client.said(&"All work and no play makes Jack a dull boy. ".repeat(10)).await;
     browser.look_until("the avatar speak", Glance::speaks).await;
     let gone = browser.look_until("the end", |glance| glance.transport == "closed").await;

@@ -11,6 +11,7 @@ mod watching;
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use epilogue_browser::Browser;
 use serde_json::{Value, json};
 
 use self::client::Client;
@@ -18,6 +19,7 @@ use crate::support::{
     binary::{Binary, Home},
     client::Http,
     native::Native,
+    peer::{Peer, answer},
 };
 
 /// The key of the one organization.
@@ -74,6 +76,8 @@ struct House {
     server: Binary,
     http: Http,
     native: Native,
+    /// Whose pages watch: of another origin than the server's.
+    site: Peer,
 }
 
 impl House {
@@ -89,13 +93,25 @@ impl House {
         let server = home.start_at(&address).await;
         let http = Http::that_hangs_up();
         let native = Native::new(&http, KEY);
-        Self { home, address, server, http, native }
+        let page = |_| async { Ok(answer(200, "<!doctype html><title>A shop</title>")) };
+        let site = Peer::start(page).await;
+        Self { home, address, server, http, native, site }
     }
 
     /// Creates a session, and has it shown.
     async fn shown(&self) -> Client {
         let client = Client::create(&self.http, &self.server.url()).await;
         client.init().await
+    }
+
+    /// Has a page show a session that is created for it.
+    async fn watched(&self, browser: &Browser) -> Client {
+        let client = self.shown().await;
+        browser.show(&self.site.url("/")).await;
+        let answered = browser.play(&client.whep, json!({})).await;
+        assert_eq!(answered.status, 201, "{answered:?}");
+        browser.look_until("pictures", |glance| glance.frames > 5.0).await;
+        client
     }
 
     /// The session, as its operator sees it.

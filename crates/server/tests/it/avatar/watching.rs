@@ -38,13 +38,10 @@ async fn a_browser_sees_and_hears_an_avatar_until_its_session_ends_and_no_longer
     let house = House::start().await;
     let (before, nobody) = (house.server.sockets(), house.held().await);
     assert!(nobody.values().all(|figure| *figure == 0.0), "{nobody:?}");
-    let client = house.shown().await;
-    assert!(client.whep.starts_with(&format!("http://{}/media/whep/", house.address)));
-
     let browser = Browser::start().await;
-    let answered = browser.play(&client.whep, json!({})).await;
-    assert_eq!(answered.status, 201, "{answered:?}");
-    let first = browser.look_until("pictures", |glance| glance.frames > 5.0).await;
+    let client = house.watched(&browser).await;
+    assert!(client.whep.starts_with(&format!("http://{}/media/whep/", house.address)));
+    let first = browser.look().await;
     let rest = browser.look_until("more pictures", |g| g.frames > first.frames + 5.0).await;
     assert!(rest.rests(), "it rests: {rest:?}");
     let held = house.held().await;
@@ -118,8 +115,9 @@ async fn sees_the_end(browser: &Browser, client: &super::Client, speaking: &Glan
     assert!(gone.frames >= speaking.frames && gone.transport == "closed", "{gone:?}");
     // Its own timers: only when they have run out does the connection count as lost.
     let lost = eventually("the connection to be lost", async || {
-        let events = browser.events().await;
-        events.into_iter().find(|event| event.what == "connection" && event.value != "connected")
+        let connections = browser.events().await.into_iter().filter(|e| e.what == "connection");
+        let mut since = connections.skip_while(|event| event.value != "connected");
+        since.find(|event| event.value != "connected")
     });
     let lost = lost.await;
     assert!(lost.at > closed, "{events:?} {lost:?}");
