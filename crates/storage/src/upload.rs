@@ -128,12 +128,13 @@ pub trait UploadStore: Send + Sync {
     /// Leases due uploads of one organization, the longest due first: of a lane never more than one.
     async fn claim_uploads(&self, request: ClaimUploads, now: Timestamp) -> Result<Vec<Upload>>;
 
-    /// Records how far an upload has come. More messages than before confirmed: what failed before
-    /// counts no more.
+    /// Records how far an upload has come, and extends its lease. More messages than before confirmed:
+    /// what failed before counts no more.
     async fn advance_upload(
         &self,
         claim: &UploadClaim,
         progress: Progress,
+        lease_until: Timestamp,
     ) -> Result<UploadOutcome>;
 
     /// Records what an attempt came to. When the upload is at rest, the step that waits for it is due
@@ -145,7 +146,8 @@ pub trait UploadStore: Send + Sync {
         now: Timestamp,
     ) -> Result<UploadOutcome>;
 
-    /// Puts a parked upload back into its place, with a fresh schedule. `false`: it is not parked.
+    /// Puts a parked upload back into its place, with a fresh schedule. `false`: it is not parked. The
+    /// resumption of the step that waits for it does the same.
     async fn resume_upload(&self, org: &OrgId, session: SessionId, now: Timestamp) -> Result<bool>;
 
     /// Gives up on everything in a lane, because the person is forgotten, and forgets what has been

@@ -128,13 +128,15 @@ pub async fn progress_is_on_record_and_forgives_failures(backend: &impl Backend)
     assert_eq!((failed.failures, failed.detail.as_str()), (1, "it is down"));
     assert!(claimed(&world, at(109)).await?.is_empty());
     let [upload] = claimed(&world, at(110)).await?.try_into().expect("one");
-    let advance = async |progress| world.store.advance_upload(&claim_of(&upload), progress).await;
+    let advance = async |progress| world.store.advance_upload(&claim_of(&upload), progress, at(130)).await;
     let sent = Progress { confirmed: 0, sent_at: Some(at(111)), lost: 2 };
     assert_eq!(advance(sent).await?, UploadOutcome::Recorded);
     assert_eq!((one(&world, 1).await?.progress, one(&world, 1).await?.failures), (sent, 1));
     let found = Progress { confirmed: 1, sent_at: None, lost: 2 };
     assert_eq!(advance(found).await?, UploadOutcome::Recorded);
     assert_eq!((one(&world, 1).await?.progress, one(&world, 1).await?.failures), (found, 0));
+    let extended = UploadState::Leased { node: NodeId::from(NODE), until: at(130) };
+    assert_eq!(one(&world, 1).await?.state, extended);
     settled(&world, &upload, UploadReport::GoesOn { due_at: at(120) }, at(112)).await?;
     let going_on = one(&world, 1).await?;
     assert_eq!((going_on.state, going_on.failures), (UploadState::Owed { due_at: at(120) }, 0));
@@ -149,7 +151,7 @@ pub async fn a_lost_claim_on_an_upload_writes_nothing(backend: &impl Backend) ->
     let [new] = claimed(&world, at(100) + LEASE).await?.try_into().expect("the lease ran out");
     let sent = Progress { sent_at: Some(at(200)), ..Progress::default() };
     let lost = UploadOutcome::LeaseLost;
-    assert_eq!(world.store.advance_upload(&claim_of(&old), sent).await?, lost);
+    assert_eq!(world.store.advance_upload(&claim_of(&old), sent, at(300)).await?, lost);
     let report = UploadReport::Done("no".into());
     assert_eq!(world.store.settle_upload(&claim_of(&old), report.clone(), at(201)).await?, lost);
     assert_eq!(one(&world, 1).await?.progress, Progress::default());
@@ -172,8 +174,13 @@ pub async fn the_step_that_waits_is_due_when_its_upload_is_at_rest(
         let [upload] = claimed(&world, at(110)).await?.try_into().expect("one");
         let due = async || Ok::<_, crate::Error>(world.step(session, step.kind).await?.state);
         assert_eq!(due().await?, StepState::Owed { due_at: at(5_000) });
-        settled(&world, &upload, report, at(120)).await?;
+        settled(&world, &upload, report.clone(), at(120)).await?;
         assert_eq!(due().await?, StepState::Owed { due_at: at(120) });
+        if matches!(report, UploadReport::Park(_)) {
+            world.work(step, crate::StepReport::Park("no".into()), Vec::new(), at(121)).await?;
+            world.store.retry(&world.org, step, None, at(130)).await?;
+            assert_eq!(one(&world, n).await?.state, UploadState::Owed { due_at: at(130) });
+        }
     }
     Ok(())
 }
@@ -217,14 +224,14 @@ pub async fn a_dropped_lane_sends_nothing_any_more(backend: &impl Backend) -> Re
     settled(&world, first, UploadReport::Done("one".into()), at(101)).await?;
     let [second] = claimed(&world, at(102)).await?.try_into().expect("the next");
     let sent = Progress { sent_at: Some(at(103)), ..Progress::default() };
-    world.store.advance_upload(&claim_of(&second), sent).await?;
+    world.store.advance_upload(&claim_of(&second), sent, at(300)).await?;
     let drop = async || world.store.drop_uploads(&world.org, &scope("ann"), at(104)).await;
     assert_eq!(drop().await?, DroppedUploads { conversations: 2, on_their_way: 1 });
     assert_eq!(drop().await?, DroppedUploads::default());
     assert_eq!(one(&world, 2).await?.state, UploadState::Dropped { at: at(104) });
     assert_eq!(one(&world, 3).await?.state, UploadState::Dropped { at: at(104) });
     assert_eq!(world.store.upload(&world.org, of(&world, 1)).await?, None, "it was through");
-    let late = world.store.advance_upload(&claim_of(&second), sent).await?;
+    let late = world.store.advance_upload(&claim_of(&second), sent, at(300)).await?;
     assert_eq!(late, UploadOutcome::LeaseLost);
     assert!(matches!(queued(&world, 3, "ann").await?.state, UploadState::Dropped { .. }));
     assert!(matches!(one(&world, 4).await?.state, UploadState::Leased { .. }), "bob's goes on");

@@ -235,10 +235,11 @@ impl UploadStore for SqliteStorage {
         &self,
         claim: &UploadClaim,
         progress: Progress,
+        lease_until: Timestamp,
     ) -> Result<UploadOutcome> {
         let claim = claim.clone();
         let decision = move |db: &super::writer::Db<'_>| {
-            upload_settle::advance(db.connection, &claim, progress)
+            upload_settle::advance(db.connection, &claim, progress, lease_until)
         };
         self.writer.decide(decision).await
     }

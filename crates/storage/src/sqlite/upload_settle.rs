@@ -22,12 +22,13 @@ pub(super) fn advance(
     db: &Connection,
     claim: &UploadClaim,
     progress: Progress,
+    lease_until: Timestamp,
 ) -> Result<UploadOutcome> {
     let Some(upload) = claimed(db, claim)? else { return Ok(UploadOutcome::LeaseLost) };
     let has_come_on = progress.confirmed > upload.progress.confirmed;
     let failures = if has_come_on { 0 } else { upload.failures };
     db.prepare_cached(
-        "UPDATE uploads SET confirmed = ?3, sent_at = ?4, lost = ?5, failures = ?6
+        "UPDATE uploads SET confirmed = ?3, sent_at = ?4, lost = ?5, failures = ?6, due_at = ?7
          WHERE org_id = ?1 AND session_id = ?2",
     )?
     .execute(params![
@@ -37,6 +38,7 @@ pub(super) fn advance(
         progress.sent_at.map(Timestamp::as_millis),
         progress.lost,
         failures,
+        lease_until.as_millis(),
     ])?;
     Ok(UploadOutcome::Recorded)
 }
