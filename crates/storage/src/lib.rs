@@ -16,6 +16,7 @@ mod carrier;
 pub mod conformance;
 mod delivery;
 mod directory;
+mod erasure;
 mod error;
 mod history;
 mod inbox;
@@ -50,6 +51,7 @@ pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
     Role,
 };
+pub use erasure::{ErasureReport, Removed};
 pub use error::{Error, Result};
 pub use history::{
     HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,

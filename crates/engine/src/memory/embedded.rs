@@ -4,15 +4,15 @@ use std::{fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 use epilogue_core::{MemoryScope, Message, OrgId, Role};
-use epilogue_storage::{Episode, Storage};
+use epilogue_storage::{Episode, ErasureReport, Page, PageRequest, Storage};
 
-use super::{Conversation, Memory, MemoryError};
+use super::{
+    Conversation, ForgetRequest, Ingested, Memory, MemoryError, RecallRequest, RecalledEpisode,
+    RecalledFact, Recollection,
+};
 
 /// How many conversations are recalled.
 const RECALLED_MAX: u32 = 5;
-
-/// How much of one conversation is recalled, in characters: its end, where the outcome is.
-const EXCERPT_CHARS_MAX: usize = 1_200;
 
 /// Keeps conversations in the store.
 pub struct EmbeddedMemory {
@@ -28,7 +28,8 @@ impl EmbeddedMemory {
 
 #[async_trait]
 impl Memory for EmbeddedMemory {
-    async fn ingest(&self, conversation: Conversation) -> Result<(), MemoryError> {
+    async fn ingest(&self, conversation: Conversation) -> Result<Ingested, MemoryError> {
+        let count = conversation.messages.len();
         let episode = Episode {
             scope: conversation.scope,
             session: conversation.session,
@@ -36,32 +37,31 @@ impl Memory for EmbeddedMemory {
             text: lines(&conversation.messages),
         };
         self.storage.remember(&conversation.org, episode).await?;
-        Ok(())
+        Ok(Ingested::Remembered(format!("{count} messages remembered")))
     }
 
-    async fn recall(
+    async fn recall(&self, asked: &RecallRequest) -> Result<Option<Recollection>, MemoryError> {
+        let found = self.storage.recall(&asked.org, &asked.scope, RECALLED_MAX).await?;
+        let episodes: Vec<_> = found
+            .into_iter()
+            .map(|Episode { session, at, text, .. }| RecalledEpisode { session, at, text })
+            .collect();
+        let recalled = Recollection { facts: Vec::new(), episodes };
+        Ok((!recalled.is_empty()).then_some(recalled))
+    }
+
+    async fn list(
         &self,
-        org: &OrgId,
-        scope: &MemoryScope,
-    ) -> Result<Option<String>, MemoryError> {
-        let episodes = self.storage.recall(org, scope, RECALLED_MAX).await?;
-        if episodes.is_empty() {
-            return Ok(None);
-        }
-        let mut text =
-            String::from("## Memory Context\nFrom earlier conversations with this person:");
-        for episode in episodes.iter().rev() {
-            let day = episode.at.to_jiff().strftime("%Y-%m-%d");
-            let _ = write!(text, "\n- {day}:");
-            for line in excerpt(&episode.text).lines() {
-                let _ = write!(text, "\n  {line}");
-            }
-        }
-        Ok(Some(text))
+        _org: &OrgId,
+        _scope: &MemoryScope,
+        _page: &PageRequest,
+    ) -> Result<Page<RecalledFact>, MemoryError> {
+        Ok(Page { items: Vec::new(), next: None })
     }
 
-    async fn forget(&self, org: &OrgId, scope: &MemoryScope) -> Result<u64, MemoryError> {
-        Ok(self.storage.forget(org, scope).await?)
+    /// Everything is in the store, which [`crate::Engine::forget`] clears.
+    async fn forget(&self, _request: &ForgetRequest) -> Result<ErasureReport, MemoryError> {
+        Ok(ErasureReport::default())
     }
 }
 
@@ -74,27 +74,4 @@ fn lines(messages: &[Message]) -> String {
         let _ = writeln!(text, "{who}: {}", message.body.content.replace(['\r', '\n'], " "));
     }
     text
-}
-
-/// The end of a text, from the beginning of a line on where there is one.
-fn excerpt(text: &str) -> &str {
-    let Some((start, _)) = text.char_indices().rev().nth(EXCERPT_CHARS_MAX - 1) else {
-        return text;
-    };
-    let tail = &text[start..];
-    tail.split_once('\n').map_or(tail, |(_, rest)| if rest.is_empty() { tail } else { rest })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_excerpt_is_the_end_and_starts_with_a_whole_line() {
-        assert_eq!(excerpt("short\n"), "short\n");
-        let long = format!("{}\nUser: the end\n", "x".repeat(EXCERPT_CHARS_MAX));
-        assert_eq!(excerpt(&long), "User: the end\n");
-        let one_line = "é".repeat(EXCERPT_CHARS_MAX + 1);
-        assert_eq!(excerpt(&one_line).chars().count(), EXCERPT_CHARS_MAX);
-    }
 }

@@ -13,7 +13,10 @@ use epilogue_core::{
 use epilogue_storage::{Admission, OpenOutcome, OpenRequest, SessionName};
 use serde_json::{Map, Value};
 
-use crate::{Engine, Error, clock::within};
+use crate::{Engine, Error, clock::within, memory::RecallRequest};
+
+/// How many facts an open recalls.
+const FACTS_RECALLED: u32 = 40;
 
 /// A session to be opened.
 #[derive(Clone, Debug)]
@@ -198,10 +201,16 @@ impl Engine {
     /// What is remembered of the person. Late or failing memory never fails an open.
     async fn recall(&self, request: &OpenSession, agent: &Agent) -> Option<String> {
         let person = request.person.as_ref().filter(|_| agent.memory)?;
-        let scope = person.memory_scope(agent.remembers_as());
-        let recall = self.inner.parts.memory.recall(&request.org, &scope);
+        let asked = RecallRequest {
+            org: request.org.clone(),
+            scope: person.memory_scope(agent.remembers_as()),
+            query: None,
+            as_of: Some(self.now()),
+            limit: FACTS_RECALLED,
+        };
+        let recall = self.inner.parts.memory.recall(&asked);
         match within(&**self.clock(), self.limits().recall, recall).await {
-            Some(Ok(recalled)) => recalled,
+            Some(Ok(recalled)) => recalled.map(|recalled| recalled.to_prompt()),
             Some(Err(error)) => {
                 self.inner.metrics.recall_failed();
                 tracing::warn!(error = &error as &dyn std::error::Error, "memory was not recalled");

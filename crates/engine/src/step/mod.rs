@@ -35,6 +35,9 @@ pub(crate) enum StepDone {
     Done { detail: String, products: Vec<Product> },
     /// There was nothing to do, for this reason.
     Skipped(String),
+    /// It got further, and goes on after a while. No attempt is used up by that, so that whoever says it
+    /// has a bound of its own.
+    Unfinished { detail: String, again_in: Span },
 }
 
 /// An attempt that failed.

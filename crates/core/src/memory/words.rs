@@ -1,0 +1,97 @@
+//! The words of a text, as they are searched. Of no language in particular: case, marks and width make
+//! no difference, a long word is also found by its beginning, and scripts without spaces are taken in
+//! pairs of characters.
+
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
+use unicode_segmentation::UnicodeSegmentation as _;
+
+/// The most words of one text.
+pub const WORDS_MAX: usize = 20_000;
+
+/// The longest word, in characters; the rest of it is not searched.
+pub const WORD_CHARS_MAX: usize = 64;
+
+/// From how many characters on a word is also found by its beginning, and how long that is: endings
+/// are what inflection changes.
+const STEM_CHARS: usize = 5;
+
+/// Stands before a beginning, so that it is not taken for a word.
+const STEM_MARK: char = '~';
+
+/// The words of a text, in order, each as often as it stands there, at most [`WORDS_MAX`].
+pub fn words(text: &str) -> Vec<String> {
+    let plain: String = text
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+        .nfkc()
+        .collect();
+    let mut found = Vec::new();
+    let mut unspaced: Option<char> = None;
+    for word in plain.unicode_words() {
+        if found.len() >= WORDS_MAX {
+            break;
+        }
+        let mut chars = word.chars();
+        match (chars.next(), chars.next()) {
+            (Some(only), None) if is_unspaced(only) => {
+                found.push(only.to_string());
+                if let Some(before) = unspaced {
+                    found.push([before, only].iter().collect());
+                }
+                unspaced = Some(only);
+                continue;
+            }
+            _ => unspaced = None,
+        }
+        let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+        if word.chars().count() >= STEM_CHARS {
+            found.push(std::iter::once(STEM_MARK).chain(word.chars().take(STEM_CHARS)).collect());
+        }
+        found.push(word);
+    }
+    found.truncate(WORDS_MAX);
+    found
+}
+
+/// Whether a character is of a script that is written without spaces.
+const fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}' | '\u{0e00}'..='\u{0eff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_however_they_are_written() {
+        assert_eq!(words("Où est JOSÉ?"), ["ou", "est", "jose"]);
+        assert_eq!(words("Ｒｅｘ, rex"), ["rex", "rex"]);
+        assert_eq!(words("... — !"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn inflections_of_a_long_word_share_its_beginning() {
+        let (one, other) = (words("vegetarian"), words("vegetarians"));
+        assert_eq!(one, ["~veget", "vegetarian"]);
+        assert_eq!(one[0], other[0]);
+        assert_ne!(one[1], other[1]);
+        assert_eq!(words("cats"), ["cats"]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_taken_in_pairs() {
+        assert_eq!(words("東京都"), ["東", "京", "東京", "都", "京都"]);
+        assert!(words("東京に住む").contains(&"東京".to_owned()));
+    }
+
+    #[test]
+    fn a_text_has_so_many_words_and_a_word_so_many_characters() {
+        assert_eq!(words(&"a ".repeat(WORDS_MAX)).len(), WORDS_MAX);
+        assert_eq!(words(&"a ".repeat(WORDS_MAX + 1)).len(), WORDS_MAX);
+        assert_eq!(words(&"abcde ".repeat(WORDS_MAX)).len(), WORDS_MAX);
+        let long = "x".repeat(WORD_CHARS_MAX + 1);
+        assert_eq!(words(&long)[1].chars().count(), WORD_CHARS_MAX);
+    }
+}
