@@ -5,6 +5,7 @@
 //! forgotten is gone, or the report says what is not.
 
 mod embedded;
+pub mod graphiti;
 mod recollection;
 
 use async_trait::async_trait;
@@ -125,6 +126,21 @@ impl MemoryError {
     }
 }
 
+/// How a memory is, as far as it depends on others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// It depends on nobody.
+    #[default]
+    Own,
+    /// The service behind it stores what it takes, as far as has been seen.
+    Well,
+    /// The service takes what it is given and stores nothing.
+    Stalled {
+        /// When that was noticed.
+        since: Timestamp,
+    },
+}
+
 /// Remembers conversations and recalls what follows from them when the same person returns.
 #[async_trait]
 pub trait Memory: Send + Sync {
@@ -146,4 +162,9 @@ pub trait Memory: Send + Sync {
     /// Forgets a person wherever this memory keeps things outside the store, which
     /// [`crate::Engine::forget`] clears by itself before it asks. Harmless to repeat.
     async fn forget(&self, request: &ForgetRequest) -> Result<ErasureReport, MemoryError>;
+
+    /// How it is.
+    fn condition(&self) -> Condition {
+        Condition::Own
+    }
 }

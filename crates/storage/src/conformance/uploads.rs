@@ -128,7 +128,8 @@ pub async fn progress_is_on_record_and_forgives_failures(backend: &impl Backend)
     assert_eq!((failed.failures, failed.detail.as_str()), (1, "it is down"));
     assert!(claimed(&world, at(109)).await?.is_empty());
     let [upload] = claimed(&world, at(110)).await?.try_into().expect("one");
-    let advance = async |progress| world.store.advance_upload(&claim_of(&upload), progress, at(130)).await;
+    let advance =
+        async |progress| world.store.advance_upload(&claim_of(&upload), progress, at(130)).await;
     let sent = Progress { confirmed: 0, sent_at: Some(at(111)), lost: 2 };
     assert_eq!(advance(sent).await?, UploadOutcome::Recorded);
     assert_eq!((one(&world, 1).await?.progress, one(&world, 1).await?.failures), (sent, 1));

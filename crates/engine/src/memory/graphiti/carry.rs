@@ -47,12 +47,13 @@ enum Next {
 
 impl Carriage<'_> {
     /// Goes on until there is something to report. `None`: it is another's to say.
-    pub async fn run(mut self, stop: &CancellationToken) -> Option<(UploadClaim, UploadReport)> {
-        let report = match self.load().await {
-            Ok(pieces) => self.carry(&pieces, stop).await?,
-            Err(error) => self.failed(&explain("the transcript could not be read", &error), false),
-        };
-        Some((self.claim(), report))
+    pub async fn run(mut self, stop: &CancellationToken) -> Option<UploadReport> {
+        match self.load().await {
+            Ok(pieces) => self.carry(&pieces, stop).await,
+            Err(error) => {
+                Some(self.failed(&explain("the transcript could not be read", &error), false))
+            }
+        }
     }
 
     /// The claim that reports.

@@ -216,8 +216,6 @@ async fn body_of(response: Response) -> Result<Vec<u8>, ClientError> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|error| ClientError::Unreadable {
-        line: error.line(),
-        column: error.column(),
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| ClientError::Unreadable { line: error.line(), column: error.column() })
 }

@@ -102,10 +102,10 @@ mod tests {
         let at = |chars: usize| told(&[(Role::User, &"é".repeat(chars))]);
         assert_eq!(at(PIECE_CHARS_MAX).len(), 1);
         let two = at(PIECE_CHARS_MAX + 1);
-        assert_eq!(two.iter().map(|piece| piece.text.chars().count()).collect::<Vec<_>>(), [
-            PIECE_CHARS_MAX,
-            1
-        ]);
+        assert_eq!(
+            two.iter().map(|piece| piece.text.chars().count()).collect::<Vec<_>>(),
+            [PIECE_CHARS_MAX, 1]
+        );
         assert_ne!(two[0].name, two[1].name);
     }
 

@@ -14,10 +14,6 @@ use crate::{Engine, Result, lanes::Lanes};
 /// How many organizations are looked up at a time.
 const ORGANIZATIONS_PAGE: u32 = 256;
 
-/// How often an upload may be claimed beyond its failures before it counts as one that brings the
-/// process down. Each restart of the server is one.
-const INTERRUPTIONS_MAX: u32 = 1_000;
-
 /// How often recording an attempt is tried when the store fails, before the lease is left to run out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
@@ -141,18 +137,12 @@ impl UploadWorker {
 
     /// Makes one attempt and records it.
     async fn attempt(&self, upload: Upload, (lease, leased_until): (Span, Timestamp)) {
-        let is_cursed = upload.attempt > upload.failures.saturating_add(INTERRUPTIONS_MAX);
         let (engine, graphiti, policy) = (&self.engine, &*self.graphiti, &self.policy);
         let carriage = Carriage { engine, graphiti, policy, upload, lease, leased_until };
         let claim = carriage.claim();
-        let report = if is_cursed {
-            Some(UploadReport::Park("it was interrupted too often".to_owned()))
-        } else {
-            let running = AssertUnwindSafe(carriage.run(&self.stop)).catch_unwind().await;
-            let defect = || Some(UploadReport::Park("a defect of the server".to_owned()));
-            running.map_or_else(|_| defect(), |ran| ran.map(|(_, report)| report))
-        };
-        let Some(report) = report else {
+        let ran = AssertUnwindSafe(carriage.run(&self.stop)).catch_unwind().await;
+        let defect = |_| Some(UploadReport::Park("a defect of the server".to_owned()));
+        let Some(report) = ran.unwrap_or_else(defect) else {
             tracing::warn!(session = %claim.session, "the lease on an upload was lost");
             return;
         };
