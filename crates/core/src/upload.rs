@@ -14,6 +14,10 @@ pub const LOOK_MIN: Span = Span::from_millis(250);
 /// And at the most, however long it has taken already.
 pub const LOOK_MAX: Span = Span::from_secs(15);
 
+/// How long a conversation stands in its lane before anybody begins with it, at the least: whatever
+/// ended before it, and is put there at the same time, goes first.
+pub const GATHER: Span = Span::from_secs(1);
+
 /// A conversation in its person's lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {

@@ -15,7 +15,10 @@ use epilogue_engine::{
     inbox::InboxWorker,
     llm::{Models, OpenAi, Scripted},
     media::MediaPlane,
-    memory::EmbeddedMemory,
+    memory::{
+        EmbeddedMemory, Memory,
+        graphiti::{Graphiti, UploadWorker},
+    },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
@@ -28,7 +31,7 @@ use epilogue_storage::{
 use secrecy::SecretString;
 
 use crate::{
-    config::{Config, ConfigError, SpeechConfig, StorageUrl},
+    config::{Config, ConfigError, MemoryBackend, SpeechConfig, StorageUrl},
     data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
     stage::{NoStage, Stage, StageError},
 };
@@ -90,6 +93,8 @@ pub struct Assembly {
     pub operator: OperatorKey,
     /// Answers messages that people send.
     pub inbox: InboxWorker,
+    /// Carries conversations to Graphiti, if that remembers.
+    pub uploads: Option<UploadWorker>,
     /// Held for as long as the server lives.
     pub lock: DataLock,
 }
@@ -110,12 +115,36 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
     let settings = settings(config, &operator, &secret)?;
     let media = media(config, &ids).await?;
-    let engine = Engine::new(parts(config, storage, media, (clock, ids))?);
+    let graphiti = graphiti(config, &storage, &clock)?;
+    let memory = memory(graphiti.clone(), &storage);
+    let engine = Engine::new(parts(config, (storage, memory), media, (clock, ids))?);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
-    Ok(Assembly { api, operator, inbox, lock })
+    let uploads = graphiti.map(|graphiti| UploadWorker::new(api.engine(), graphiti));
+    Ok(Assembly { api, operator, inbox, uploads, lock })
+}
+
+/// The Graphiti server that remembers, if one does.
+fn graphiti(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    clock: &SharedClock,
+) -> Result<Option<Arc<Graphiti>>, StartError> {
+    if config.memory.backend == MemoryBackend::Embedded {
+        return Ok(None);
+    }
+    let settings = config.memory.graphiti();
+    let graphiti = Graphiti::new(settings, storage.clone(), clock.clone());
+    graphiti.map(Arc::new).map(Some).map_err(|error| StartError::Outgoing(error.into()))
+}
+
+fn memory(graphiti: Option<Arc<Graphiti>>, storage: &Arc<dyn Storage>) -> Arc<dyn Memory> {
+    match graphiti {
+        Some(graphiti) => graphiti,
+        None => Arc::new(EmbeddedMemory::new(storage.clone())),
+    }
 }
 
 /// The operator chooses where Twilio is, so any address is right there.
@@ -144,7 +173,7 @@ fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<d
 
 fn parts(
     config: &Config,
-    storage: Arc<dyn Storage>,
+    (storage, memory): (Arc<dyn Storage>, Arc<dyn Memory>),
     media: Arc<dyn MediaPlane>,
     (clock, ids): (SharedClock, Arc<Ids>),
 ) -> Result<Parts, StartError> {
@@ -158,7 +187,7 @@ fn parts(
         models: Models::new(openai, Scripted::new(clock.clone()), config.models.clone()),
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory: Arc::new(EmbeddedMemory::new(storage.clone())),
+        memory,
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),

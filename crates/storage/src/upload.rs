@@ -19,6 +19,9 @@ pub struct NewUpload {
     pub scope: MemoryScope,
     /// When it ended, which is its place in the lane.
     pub ended_at: Timestamp,
+    /// When it may begin: a moment later than now, so that what ended before it and is put into the
+    /// lane after it still goes first.
+    pub due_at: Timestamp,
 }
 
 /// An organization that has uploads to go on with.

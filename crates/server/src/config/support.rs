@@ -3,7 +3,7 @@
 
 use epilogue_core::agent::AgentKind;
 
-use super::{Config, MemoryBackend, StorageUrl, path::KeyPath, report::Report};
+use super::{Config, StorageUrl, path::KeyPath, report::Report};
 
 const NOT_YET: &str = "is not supported by this version";
 
@@ -15,10 +15,6 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         report.fail(root.key("storage").key("url"), text);
     }
     let memory = root.key("memory");
-    if config.memory.backend == MemoryBackend::Graphiti {
-        let text = format!("{NOT_YET} as \"graphiti\"; use \"embedded\"");
-        report.fail(memory.key("backend"), text);
-    }
     if config.memory.embeddings.is_some() {
         report.fail(memory.key("embeddings"), format!("{NOT_YET}; leave it out"));
     }

@@ -26,7 +26,8 @@ fn of<S: Storage>(world: &World<S>, n: u32) -> SessionId {
 /// Puts conversation number `n`, which ended `n` seconds after the start, into somebody's lane.
 async fn queued<S: Storage>(world: &World<S>, n: u32, who: &str) -> Result<Upload> {
     let (org, session) = (world.org.clone(), of(world, n));
-    let new = NewUpload { org, session, scope: scope(who), ended_at: at(u64::from(n)) };
+    let (ended_at, due_at) = (at(u64::from(n)), at(100));
+    let new = NewUpload { org, session, scope: scope(who), ended_at, due_at };
     world.store.enqueue_upload(new, at(100)).await
 }
 
@@ -95,15 +96,17 @@ pub async fn of_a_lane_one_conversation_is_under_way_in_the_order_of_their_ends(
     backend: &impl Backend,
 ) -> Result<()> {
     let world = World::new(backend).await?;
-    for n in [2, 4, 3] {
-        queued(&world, n, "ann").await?;
+    // What nobody has begun with gives way to what ended before it.
+    for (n, first) in [(4, true), (2, true), (3, false)] {
+        let is_first = queued(&world, n, "ann").await?.state != UploadState::Waiting;
+        assert_eq!(is_first, first, "{n}");
     }
     queued(&world, 9, "bob").await?;
-    assert_eq!(one(&world, 3).await?.state, UploadState::Waiting);
+    assert_eq!(one(&world, 4).await?.state, UploadState::Waiting);
     let mut first = claimed(&world, at(100)).await?;
     first.sort_by_key(|upload| upload.session);
     assert_eq!(first.iter().map(|u| u.session).collect::<Vec<_>>(), [of(&world, 2), of(&world, 9)]);
-    // What is queued late and ended early comes next, not first.
+    // It does not once it is under way: what is queued late and ended early comes next.
     queued(&world, 1, "ann").await?;
     assert!(claimed(&world, at(101)).await?.is_empty());
     for (report, next) in [

@@ -68,12 +68,12 @@ fn enqueue(db: &Connection, new: &NewUpload, now: Timestamp) -> Result<Upload> {
     if let Some(known) = read(db, &new.org, new.session)? {
         return Ok(known);
     }
-    let state = if is_busy(db, &new.org, &new.scope)? {
-        UploadState::Waiting
+    let state = if upload_settle::gives_way(db, new)? || !is_busy(db, &new.org, &new.scope)? {
+        UploadState::Owed { due_at: new.due_at }
     } else {
-        UploadState::Owed { due_at: now }
+        UploadState::Waiting
     };
-    let due_at = matches!(state, UploadState::Owed { .. }).then_some(now.as_millis());
+    let due_at = matches!(state, UploadState::Owed { .. }).then_some(new.due_at.as_millis());
     db.prepare_cached(
         "INSERT INTO uploads (org_id, session_id, scope, ended_at, state, due_at, queued_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

@@ -7,7 +7,7 @@ use epilogue_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{row, upload};
-use crate::{DroppedUploads, Result, UploadClaim, UploadOutcome, UploadReport};
+use crate::{DroppedUploads, NewUpload, Result, UploadClaim, UploadOutcome, UploadReport};
 
 /// The upload, if the claim on it still counts: it does while nobody has claimed it since, even if
 /// the lease has run out.
@@ -149,6 +149,24 @@ fn admit(
         due_at.map(Timestamp::as_millis),
     ])?;
     Ok(())
+}
+
+/// Whether the first of a lane, which nobody has begun with, ended later than another that comes now.
+/// Then it waits for that.
+pub(super) fn gives_way(db: &Connection, to: &NewUpload) -> Result<bool> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE uploads SET state = 'waiting', due_at = NULL
+             WHERE org_id = ?1 AND scope = ?2 AND settled_at IS NULL AND state = 'owed'
+               AND attempt = 0 AND (ended_at, session_id) > (?3, ?4)",
+        )?
+        .execute(params![
+            to.org.as_str(),
+            to.scope.0,
+            to.ended_at.as_millis(),
+            to.session.0.as_bytes().as_slice(),
+        ])?;
+    Ok(changed > 0)
 }
 
 pub(super) fn resume(

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use epilogue_core::{
     MemoryScope, OrgId, Span, Timestamp,
-    upload::{Upload, UploadState},
+    upload::{GATHER, Upload, UploadState},
 };
 use epilogue_storage::{ErasureReport, NewUpload, Page, PageRequest, Storage};
 use tokio::sync::Notify;
@@ -129,6 +129,7 @@ impl Memory for Graphiti {
             session: conversation.session,
             scope: conversation.scope,
             ended_at: conversation.at,
+            due_at: self.clock.now() + GATHER,
         };
         let upload = self.storage.enqueue_upload(new, self.clock.now()).await?;
         match upload.state {

@@ -4,6 +4,7 @@ mod alarm;
 mod erasure;
 mod faults;
 mod lane;
+mod real;
 mod stand_in;
 
 use std::time::Duration;
@@ -22,7 +23,6 @@ use self::stand_in::{Faults, StandInGraphiti, Stored};
 use crate::support::{
     Setup, TestEngine,
     model::{end, text},
-    org,
 };
 
 /// How long a message may stay away.
@@ -41,6 +41,8 @@ const TICKS_MAX: usize = 40_000;
 struct House {
     app: TestEngine,
     server: StandInGraphiti,
+    /// How long a tick takes in real time.
+    pace: Duration,
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
@@ -71,7 +73,7 @@ impl House {
             let asked = &request.messages.last().expect("a message").body.content;
             Ok(vec![text(&format!("You said: {asked}")), end()])
         });
-        let mut house = Self { app, server, running: None };
+        let mut house = Self { app, server, pace: Duration::from_millis(1), running: None };
         house.start();
         house
     }
@@ -99,6 +101,7 @@ impl House {
 
     /// A conversation with somebody, which has ended.
     async fn talked(&self, who: &str, said: &[String]) -> SessionId {
+        self.app.advance(Span::from_millis(700));
         let id = self.app.open_with(|open| of(open, who)).await;
         for message in said {
             self.app.advance(Span::from_millis(700));
@@ -113,7 +116,7 @@ impl House {
         self.app.run_until_idle().await;
         self.app.advance(TICK);
         // Sockets are only looked at when there is nothing else to do.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(self.pace).await;
     }
 
     async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
