@@ -17,6 +17,8 @@ mod finalization;
 mod keys;
 #[path = "native/lists.rs"]
 mod lists;
+#[path = "native/memory.rs"]
+mod memory;
 #[path = "native/opens.rs"]
 mod opens;
 #[path = "native/problems.rs"]

@@ -10,6 +10,7 @@ use url::Url;
 use crate::{
     analysis::Form,
     id::{AgentId, Dialect},
+    memory::MemoryMode,
     money::{MicroCredits, Price},
     variable_spec::VariableSpec,
 };
@@ -50,9 +51,9 @@ pub struct Agent {
     /// Seconds a session may last; 0 or absent: no limit.
     #[serde(default)]
     pub max_duration_s: u64,
-    /// Whether conversations are remembered for the same person.
+    /// Whether people are remembered: `true`, `false`, or `"read_only"`.
     #[serde(default)]
-    pub memory: bool,
+    pub memory: MemoryMode,
     /// Whose memory that is, if not its own: the agents that share one remember together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_of: Option<AgentId>,

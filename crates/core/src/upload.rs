@@ -8,8 +8,9 @@ use crate::{
     time::{Span, Timestamp},
 };
 
-/// How soon the service is looked at again after it has accepted a message, at the least.
-pub const LOOK_MIN: Span = Span::from_millis(250);
+/// How soon the service is looked at again after it has accepted a message, at the least. A look costs the
+/// official server about as much as a message costs it beside its model.
+pub const LOOK_MIN: Span = Span::from_secs(1);
 
 /// And at the most, however long it has taken already.
 pub const LOOK_MAX: Span = Span::from_secs(15);

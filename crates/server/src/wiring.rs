@@ -13,10 +13,10 @@ use epilogue_engine::{
     clock::{SharedClock, SystemClock},
     ids::Ids,
     inbox::InboxWorker,
-    llm::{Models, OpenAi, Scripted},
+    llm::{LanguageModel, Models, OpenAi, Scripted},
     media::MediaPlane,
     memory::{
-        EmbeddedMemory, Memory,
+        EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory,
         graphiti::{Graphiti, UploadWorker},
     },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
@@ -38,6 +38,9 @@ use crate::{
 
 /// How long whoever speaks may take for a part of what is said.
 const SPEECH_TIMEOUT: Span = Span::from_secs(20);
+
+/// How long whoever says what sentences are like may take for some of them.
+const EMBEDDINGS_TIMEOUT: Span = Span::from_secs(10);
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +119,8 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     let settings = settings(config, &operator, &secret)?;
     let media = media(config, &ids).await?;
     let graphiti = graphiti(config, &storage, &clock)?;
-    let memory = memory(graphiti.clone(), &storage);
-    let engine = Engine::new(parts(config, (storage, memory), media, (clock, ids))?);
+    let parts = parts(config, (storage, graphiti.clone()), media, (clock, ids))?;
+    let engine = Engine::new(parts);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
@@ -138,13 +141,6 @@ fn graphiti(
     let settings = config.memory.graphiti();
     let graphiti = Graphiti::new(settings, storage.clone(), clock.clone());
     graphiti.map(Arc::new).map(Some).map_err(|error| StartError::Outgoing(error.into()))
-}
-
-fn memory(graphiti: Option<Arc<Graphiti>>, storage: &Arc<dyn Storage>) -> Arc<dyn Memory> {
-    match graphiti {
-        Some(graphiti) => graphiti,
-        None => Arc::new(EmbeddedMemory::new(storage.clone())),
-    }
 }
 
 /// The operator chooses where Twilio is, so any address is right there.
@@ -173,7 +169,7 @@ fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<d
 
 fn parts(
     config: &Config,
-    (storage, memory): (Arc<dyn Storage>, Arc<dyn Memory>),
+    (storage, graphiti): (Arc<dyn Storage>, Option<Arc<Graphiti>>),
     media: Arc<dyn MediaPlane>,
     (clock, ids): (SharedClock, Arc<Ids>),
 ) -> Result<Parts, StartError> {
@@ -182,12 +178,17 @@ fn parts(
     let allow_private = config.security.allow_private_webhooks;
     let openai = OpenAi::new(clock.clone(), ids.clone(), allow_private)
         .map_err(|error| StartError::Outgoing(error.into()))?;
+    let models: Arc<dyn LanguageModel> =
+        Models::new(openai, Scripted::new(clock.clone()), config.models.clone());
     Ok(Parts {
         node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
-        models: Models::new(openai, Scripted::new(clock.clone()), config.models.clone()),
+        models,
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory,
+        memory: match graphiti {
+            Some(graphiti) => graphiti,
+            None => memory(config, &storage, &models, (&clock, &ids))?,
+        },
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),
@@ -197,6 +198,28 @@ fn parts(
         clock,
         ids,
     })
+}
+
+/// Who remembers.
+fn memory(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    models: &Arc<dyn LanguageModel>,
+    (clock, ids): (&SharedClock, &Arc<Ids>),
+) -> Result<Arc<dyn Memory>, StartError> {
+    let embeddings = config.memory.embeddings.as_ref().map(|embeddings| {
+        let endpoint = EmbeddingsEndpoint {
+            base_url: embeddings.base_url.clone(),
+            name: embeddings.name.clone(),
+            api_key: embeddings.api_key.clone(),
+        };
+        EndpointEmbeddings::new(endpoint, EMBEDDINGS_TIMEOUT, clock.clone())
+            .map(|embeddings| Arc::new(embeddings) as Arc<dyn Embeddings>)
+            .map_err(|error| StartError::Outgoing(error.into()))
+    });
+    let (storage, models) = (storage.clone(), models.clone());
+    let memory = EmbeddedMemory::new(storage, models, clock.clone(), ids.clone());
+    Ok(Arc::new(memory.with_embeddings(embeddings.transpose()?)))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -18,6 +18,7 @@ mod delivery;
 mod directory;
 mod erasure;
 mod error;
+mod graph;
 mod history;
 mod inbox;
 mod integration;
@@ -53,6 +54,10 @@ pub use directory::{
 };
 pub use erasure::{ErasureReport, Removed};
 pub use error::{Error, Result};
+pub use graph::{
+    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactCorrection, FactQuestion, FactSource, FactView,
+    FoundFacts, GraphStore, QUESTION_WORDS_MAX, SOURCES_SHOWN, VECTORS_MAX, Vectors,
+};
 pub use history::{
     HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,
 };
@@ -65,7 +70,10 @@ pub use integration::{
     PutIntegrationOutcome, TOKENS_MAX, TokenHolder, WithTokens,
 };
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
-pub use memory::{Episode, MemoryStore};
+pub use memory::{
+    ERASED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome, RememberRequest,
+    TRANSCRIPTS_AT_ONCE,
+};
 pub use page::{Cursor, Page, PageRequest};
 pub use project_agent::{
     ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
@@ -107,6 +115,7 @@ pub trait Storage:
     + LedgerStore
     + DirectoryStore
     + MemoryStore
+    + GraphStore
     + ActivityStore
     + AgentStore
     + IntegrationStore

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use epilogue_core::{
-    MemoryScope, NodeId, OrgId, SessionId, Timestamp,
+    MemoryScope, NodeId, OrgId, PersonKey, SessionId, Timestamp,
     upload::{Progress, Upload},
 };
 
@@ -17,6 +17,10 @@ pub struct NewUpload {
     pub session: SessionId,
     /// The lane: whose memory, of whom.
     pub scope: MemoryScope,
+    /// Of whom.
+    pub person: PersonKey,
+    /// When it began. What began before its person was forgotten is dropped at once.
+    pub began_at: Timestamp,
     /// When it ended, which is its place in the lane.
     pub ended_at: Timestamp,
     /// When it may begin: a moment later than now, so that what ended before it and is put into the

@@ -76,15 +76,21 @@ impl World {
         let clock = SimClock::at(START);
         let shared = Arc::new(clock.clone());
         let receiver = Arc::new(FakeReceiver::default());
+        let models = Arc::new(Scripted::new(shared.clone()));
         let engine = Engine::new(Parts {
             storage: storage.clone(),
             clock: shared.clone(),
             ids: Arc::new(Ids::seeded(7)),
             node: NodeId::from("node_test"),
-            models: Arc::new(Scripted::new(shared.clone())),
-            tools: Toolbox::new(Egress::new(false).expect("a client"), shared),
+            models: models.clone(),
+            tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
             webhooks: receiver.clone(),
-            memory: Arc::new(EmbeddedMemory::new(storage)),
+            memory: Arc::new(EmbeddedMemory::new(
+                storage,
+                models,
+                shared,
+                Arc::new(Ids::seeded(8)),
+            )),
             media: Arc::new(NoMedia),
             voice: None,
             wording: Arc::new(Dialects),

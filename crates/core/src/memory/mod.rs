@@ -29,7 +29,7 @@ pub use names::name_key;
 pub use rank::{FUSION_K, Ranking, fuse};
 pub use redact::redact;
 pub use resolve::{Claim, Ending, Resolved, resolve};
-pub use words::{WORD_CHARS_MAX, WORDS_MAX, words};
+pub use words::{WORD_CHARS_MAX, WORDS_MAX, word_token, words};
 
 #[cfg(test)]
 mod absorb_tests;

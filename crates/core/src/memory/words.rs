@@ -2,6 +2,7 @@
 //! no difference, a long word is also found by its beginning, and scripts without spaces are taken in
 //! pairs of characters.
 
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -17,6 +18,9 @@ const STEM_CHARS: usize = 5;
 
 /// Stands before a beginning, so that it is not taken for a word.
 const STEM_MARK: char = '~';
+
+/// How much of a word's digest is kept: enough that no two words of one memory share it.
+const TOKEN_BYTES: usize = 8;
 
 /// The words of a text, in order, each as often as it stands there, at most [`WORDS_MAX`].
 pub fn words(text: &str) -> Vec<String> {
@@ -54,6 +58,12 @@ pub fn words(text: &str) -> Vec<String> {
     found
 }
 
+/// A word as it stands in an index: a digest that nobody reads without its salt.
+pub fn word_token(salt: &[u8], word: &str) -> String {
+    let digest = Sha256::new().chain_update(salt).chain_update(word).finalize();
+    hex::encode(&digest[..TOKEN_BYTES])
+}
+
 /// Whether a character is of a script that is written without spaces.
 const fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
@@ -69,6 +79,14 @@ mod tests {
         assert_eq!(words("Où est JOSÉ?"), ["ou", "est", "jose"]);
         assert_eq!(words("Ｒｅｘ, rex"), ["rex", "rex"]);
         assert_eq!(words("... — !"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_word_in_an_index_says_nothing_without_its_salt() {
+        assert_eq!(word_token(b"salt", "lisbon"), word_token(b"salt", "lisbon"));
+        assert_ne!(word_token(b"salt", "lisbon"), word_token(b"another", "lisbon"));
+        assert_ne!(word_token(b"salt", "lisbon"), word_token(b"salt", "lisboa"));
+        assert_eq!(word_token(b"salt", "lisbon").len(), 2 * TOKEN_BYTES);
     }
 
     #[test]

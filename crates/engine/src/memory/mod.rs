@@ -5,7 +5,10 @@
 //! forgotten is gone, or the report says what is not.
 
 mod embedded;
+mod embeddings;
+mod forget;
 pub mod graphiti;
+mod people;
 mod recollection;
 
 use async_trait::async_trait;
@@ -16,6 +19,8 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 
 pub use self::{
     embedded::EmbeddedMemory,
+    embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
+    people::PersonMemory,
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
 };
 use crate::llm::ModelError;
@@ -39,6 +44,8 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Who can say what follows from it. `None`: nobody, so that only the conversation itself is kept.
     pub model: Option<ModelSpec>,
+    /// How long this attempt may take. What takes longer comes back unfinished.
+    pub patience: Span,
 }
 
 /// What came of a conversation that was handed over.
@@ -67,7 +74,8 @@ pub struct RecallRequest {
     pub scope: MemoryScope,
     /// What it is about. `None`: whatever is worth knowing when the person returns.
     pub query: Option<String>,
-    /// As of when: what was true then. `None`: whatever has ever been true.
+    /// As of when: what was true then. `None`: whatever was ever true or is announced, and what is over
+    /// after what is not.
     pub as_of: Option<Timestamp>,
     /// At most so many facts.
     pub limit: u32,

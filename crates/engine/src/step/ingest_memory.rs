@@ -24,6 +24,7 @@ pub(super) async fn run(cx: &StepContext<'_>) -> Result<StepDone, StepError> {
         began_at: cx.session.opened_at,
         at: cx.ended()?.at,
         messages,
+        patience: cx.engine.inner.parts.policies.ingest_memory.timeout,
         model: models.understands(&cx.agent.model).then(|| cx.agent.model.clone()),
     };
     match cx.engine.inner.parts.memory.ingest(conversation).await {

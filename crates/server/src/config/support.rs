@@ -14,10 +14,6 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         let text = format!("{NOT_YET} as postgres://; use sqlite:PATH");
         report.fail(root.key("storage").key("url"), text);
     }
-    let memory = root.key("memory");
-    if config.memory.embeddings.is_some() {
-        report.fail(memory.key("embeddings"), format!("{NOT_YET}; leave it out"));
-    }
     if !config.cluster.nats.is_empty() {
         let text = format!("{NOT_YET}; leave it empty, for one node");
         report.fail(root.key("cluster").key("nats"), text);

@@ -156,7 +156,6 @@ fn the_documented_example_loads_and_says_what_is_not_supported_yet() {
 fn later_features_are_refused_by_name() {
     let avatar = format!("{ORGANIZATION}{AGENT}kind = 'avatar'");
     for (text, key) in [
-        ("[memory]\nembeddings = { base_url = 'http://a', name = 'b' }", "memory.embeddings"),
         ("[cluster]\nnats = 'nats://h:4222'", "cluster.nats"),
         ("[storage]\nurl = 'postgres://u@h/db'", "storage.url"),
         (avatar.as_str(), "organizations[0].agents[0].kind"),

@@ -171,8 +171,28 @@ macro_rules! conformance_suite {
             memory {
                 a_conversation_is_remembered_once,
                 the_latest_episodes_come_first,
-                what_is_forgotten_is_gone,
                 memory_outlives_the_purge_of_a_session,
+            }
+            graphs {
+                a_part_is_absorbed_once_and_in_its_place,
+                a_fact_is_seen_with_its_ends_and_why_it_is_believed,
+                a_new_place_closes_the_old_one_and_is_found_as_of_a_time,
+                a_fact_is_found_by_its_words_its_kind_and_its_neighbours,
+                what_sentences_are_like_finds_them_among_those_of_one_model,
+                facts_have_pages_without_gaps_or_doubles,
+                a_fact_is_corrected_and_found_by_its_new_words_alone,
+                a_dropped_fact_is_gone_with_what_nobody_else_knows,
+                memories_of_one_organization_do_not_meet,
+                of_many_who_absorb_a_part_one_does,
+            }
+            erasures {
+                a_forgotten_person_is_gone_everywhere_and_others_stay,
+                an_unknown_person_leaves_an_empty_report,
+                what_began_before_is_never_remembered_again,
+                an_erasure_of_many_goes_on_until_it_is_done,
+                what_was_recalled_into_sessions_is_forgotten_too,
+                transcripts_go_when_it_is_asked_and_the_books_stay,
+                whoever_absorbs_while_a_person_is_forgotten_leaves_nothing,
             }
             tenants {
                 anothers_sessions_cannot_be_found,
@@ -293,6 +313,7 @@ macro_rules! conformance_suite {
                 the_step_that_waits_is_due_when_its_upload_is_at_rest,
                 a_parked_upload_is_resumed_behind_what_is_under_way,
                 a_dropped_lane_sends_nothing_any_more,
+                what_began_before_its_person_was_forgotten_is_dropped_at_once,
                 uploads_of_nodes_that_are_gone_are_due_at_once,
                 due_uploads_are_read_in_their_order_and_counted,
             }

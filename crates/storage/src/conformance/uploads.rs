@@ -1,7 +1,7 @@
 //! Conversations on their way to a memory service: queued once, claimed by one, one after the other.
 
 use epilogue_core::{
-    MemoryScope, NodeId, OrgId, SessionId, StepId, StepKind, StepState, Timestamp,
+    MemoryScope, NodeId, OrgId, Person, SessionId, StepId, StepKind, StepState, Timestamp,
     upload::{Progress, Upload, UploadState},
 };
 
@@ -26,8 +26,9 @@ fn of<S: Storage>(world: &World<S>, n: u32) -> SessionId {
 /// Puts conversation number `n`, which ended `n` seconds after the start, into somebody's lane.
 async fn queued<S: Storage>(world: &World<S>, n: u32, who: &str) -> Result<Upload> {
     let (org, session) = (world.org.clone(), of(world, n));
-    let (ended_at, due_at) = (at(u64::from(n)), at(100));
-    let new = NewUpload { org, session, scope: scope(who), ended_at, due_at };
+    let (began_at, ended_at, due_at) = (at(u64::from(n)), at(u64::from(n)), at(100));
+    let person = Person::new(who).expect("a person").key();
+    let new = NewUpload { org, session, scope: scope(who), person, began_at, ended_at, due_at };
     world.store.enqueue_upload(new, at(100)).await
 }
 
@@ -241,6 +242,19 @@ pub async fn a_dropped_lane_sends_nothing_any_more(backend: &impl Backend) -> Re
     assert!(matches!(one(&world, 4).await?.state, UploadState::Leased { .. }), "bob's goes on");
     queued(&world, 5, "ann").await?;
     assert_eq!(taken(&world, at(105)).await?, [of(&world, 5)], "ann has come back");
+    Ok(())
+}
+
+pub async fn what_began_before_its_person_was_forgotten_is_dropped_at_once(
+    backend: &impl Backend,
+) -> Result<()> {
+    let world = World::new(backend).await?;
+    let ann = Person::new("ann").expect("a person");
+    world.store.erase_person(&world.org, &ann, &[scope("ann")], at(5)).await?;
+    assert_eq!(queued(&world, 5, "ann").await?.state, UploadState::Dropped { at: at(100) });
+    assert_eq!(one(&world, 5).await?.state, UploadState::Dropped { at: at(100) });
+    assert!(matches!(queued(&world, 6, "ann").await?.state, UploadState::Owed { .. }));
+    assert!(matches!(queued(&world, 1, "bob").await?.state, UploadState::Owed { .. }));
     Ok(())
 }
 

@@ -19,6 +19,11 @@ mod integration;
 mod ledger;
 mod log;
 mod memory;
+mod memory_absorb;
+mod memory_erase;
+mod memory_find;
+mod memory_graph;
+mod memory_words;
 mod project;
 mod project_agent;
 mod purge;
@@ -104,3 +109,6 @@ impl Storage for SqliteStorage {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod memory_tests;

@@ -8,7 +8,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{SqliteStorage, directory, row, upload_settle};
+use super::{SqliteStorage, directory, memory, row, upload_settle};
 use crate::{
     ClaimUploads, DroppedUploads, DueUploads, NewUpload, Result, UploadCensus, UploadClaim,
     UploadOutcome, UploadReport, UploadStore,
@@ -68,15 +68,20 @@ fn enqueue(db: &Connection, new: &NewUpload, now: Timestamp) -> Result<Upload> {
     if let Some(known) = read(db, &new.org, new.session)? {
         return Ok(known);
     }
-    let state = if upload_settle::gives_way(db, new)? || !is_busy(db, &new.org, &new.scope)? {
+    let forgotten_at = memory::forgotten_at(db, &new.org, new.person)?;
+    let state = if forgotten_at.is_some_and(|forgotten| new.began_at <= forgotten) {
+        UploadState::Dropped { at: now }
+    } else if upload_settle::gives_way(db, new)? || !is_busy(db, &new.org, &new.scope)? {
         UploadState::Owed { due_at: new.due_at }
     } else {
         UploadState::Waiting
     };
     let due_at = matches!(state, UploadState::Owed { .. }).then_some(new.due_at.as_millis());
+    let settled_at = matches!(state, UploadState::Dropped { .. }).then_some(now.as_millis());
     db.prepare_cached(
-        "INSERT INTO uploads (org_id, session_id, scope, ended_at, state, due_at, queued_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO uploads
+            (org_id, session_id, scope, ended_at, state, due_at, queued_at, settled_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         new.org.as_str(),
@@ -86,6 +91,7 @@ fn enqueue(db: &Connection, new: &NewUpload, now: Timestamp) -> Result<Upload> {
         state.as_str(),
         due_at,
         now.as_millis(),
+        settled_at,
     ])?;
     Ok(Upload {
         org: new.org.clone(),

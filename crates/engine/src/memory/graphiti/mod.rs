@@ -128,6 +128,8 @@ impl Memory for Graphiti {
             org: conversation.org,
             session: conversation.session,
             scope: conversation.scope,
+            person: conversation.person.key(),
+            began_at: conversation.began_at,
             ended_at: conversation.at,
             due_at: self.clock.now() + GATHER,
         };

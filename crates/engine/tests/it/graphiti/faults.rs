@@ -2,7 +2,7 @@
 
 use epilogue_core::{SessionId, Span};
 
-use super::{Faults, House, said};
+use super::{Faults, House, PATIENCE, said};
 
 /// Everything at once: drops a fifth of what it has taken, restarts, reorders, answers 503, stores
 /// twice, and takes its time.
@@ -70,6 +70,24 @@ async fn the_same_holds_when_we_crash_as_well() {
         let mut house = House::new(seed, everything()).await;
         carried_through(&mut house, true).await;
     }
+}
+
+/// What comes between the moment in which it counts as lost and the one in which it would be sent again
+/// is found, by a server that would never let go of a double.
+#[tokio::test]
+async fn what_counts_as_lost_is_looked_for_once_more_before_it_is_sent_again() {
+    let late = PATIENCE + Span::from_secs(2);
+    let faults = Faults { latency_least: late, deletes_nothing: true, ..Faults::default() };
+    let house = House::with(1, faults, |setup| {
+        let waits = [0, 5, 5, 5].map(Span::from_secs);
+        setup.policies.ingest_memory.schedule = waits.to_vec();
+    })
+    .await;
+    let id = house.talked("ann", &said("first", 3)).await;
+    house.until_remembered(&[id]).await;
+    assert_eq!(house.held(&[id]), house.expected(id).await);
+    assert_eq!(house.server.posts(), 7, "each was sent once");
+    assert_eq!(house.figure("memory_messages_total{outcome=\"lost\"}").await, 7);
 }
 
 /// What is in the queue when its patience runs out is stored in the end, and so is what was sent again:

@@ -41,8 +41,8 @@ const TICKS_MAX: usize = 40_000;
 struct House {
     app: TestEngine,
     server: StandInGraphiti,
-    /// How long a tick takes in real time.
-    pace: Duration,
+    /// How much time passes in a tick, and how long that takes in real time.
+    tick: (Span, Duration),
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
@@ -73,7 +73,7 @@ impl House {
             let asked = &request.messages.last().expect("a message").body.content;
             Ok(vec![text(&format!("You said: {asked}")), end()])
         });
-        let mut house = Self { app, server, pace: Duration::from_millis(1), running: None };
+        let mut house = Self { app, server, tick: (TICK, Duration::from_millis(1)), running: None };
         house.start();
         house
     }
@@ -114,9 +114,9 @@ impl House {
     /// Lets time pass, and whatever is due be done.
     async fn tick(&self) {
         self.app.run_until_idle().await;
-        self.app.advance(TICK);
+        self.app.advance(self.tick.0);
         // Sockets are only looked at when there is nothing else to do.
-        tokio::time::sleep(self.pace).await;
+        tokio::time::sleep(self.tick.1).await;
     }
 
     async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {

@@ -35,6 +35,8 @@ pub struct Faults {
     pub reorders: bool,
     /// The longest a message stays in the queue.
     pub latency: Span,
+    /// And the shortest.
+    pub latency_least: Span,
     /// The message that ends the only worker, while everything else goes on as if nothing had happened.
     pub dies_of: Option<&'static str>,
     /// Whether every group is a database of its own, as with FalkorDB: nothing in it is ever deleted.
@@ -228,7 +230,8 @@ async fn add(State(server): State<StandInGraphiti>, Json(body): Json<Value>) -> 
                 0 => 0,
                 most => server.dice.lock().expect("not poisoned").roll(most),
             };
-            let due_at = server.clock.now() + Span::from_millis(u64::from(wait));
+            let wait = Span::from_millis(u64::from(wait)).max(faults.latency_least);
+            let due_at = server.clock.now() + wait;
             inside.posts += 1;
             inside.queue.push_back(Queued { due_at, group: group.clone(), message });
         }

@@ -234,8 +234,10 @@ impl World {
         let memory: Arc<dyn Memory> = match &self.graphiti {
             Some(settings) => self.graphiti(settings.clone(), &storage),
             None => {
-                let embedded = EmbeddedMemory::new(storage.clone());
-                Arc::new(FakeMemory::new(embedded, self.mood.clone()))
+                let clock = Arc::new(self.clock.clone());
+                let ids = Arc::new(Ids::seeded(self.seed));
+                let real = EmbeddedMemory::new(storage.clone(), self.model.clone(), clock, ids);
+                Arc::new(FakeMemory::new(real, self.mood.clone()))
             }
         };
         Engine::new(Parts {

@@ -164,6 +164,8 @@ pub enum Mood {
     Failing,
     /// No request is ever answered.
     Stalled,
+    /// What is recalled is on its way until the mood changes.
+    Slow,
 }
 
 /// The real embedded memory behind a fake door that can be shut.
@@ -195,7 +197,11 @@ impl Memory for FakeMemory {
 
     async fn recall(&self, asked: &RecallRequest) -> Result<Option<Recollection>, MemoryError> {
         self.pass().await?;
-        self.real.recall(asked).await
+        let recalled = self.real.recall(asked).await;
+        while self.mood.load(Ordering::SeqCst) == Mood::Slow as u8 {
+            tokio::task::yield_now().await;
+        }
+        recalled
     }
 
     async fn list(

@@ -13,35 +13,38 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Subscription, SubscriptionId, Timestamp,
+    NodeId, OrgId, Person, PersonKey, ProjectId, SessionId, Step, StepId, Subscription,
+    SubscriptionId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
+    memory::{Entity, EntityId, FactId},
     session::AgentVersion,
     step::Attempt,
     texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
     upload::{self, Upload},
 };
 use epilogue_storage::{
-    ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
-    AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult,
-    AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
-    ClaimRequest, ClaimUploads, ClaimedStep, CommitStats, ConnectionStore, Credential,
-    DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome,
-    DirectoryStore, DroppedUploads, DueInbox, DueLane, DueSession, DueUploads, EndReceipt, Episode,
-    FinishTurnOutcome, FinishTurnRequest, HistoryEntry, HistoryPage, HistoryStore, Hits,
+    AbsorbOutcome, AbsorbRequest, ActivityCount, ActivityFilter, ActivityOrder, ActivityStore,
+    AddIntegrationOutcome, AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite,
+    AnalysisResult, AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore,
+    ClaimInbound, ClaimRequest, ClaimUploads, ClaimedStep, CommitStats, ConnectionStore,
+    Credential, DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore,
+    DetachOutcome, DirectoryStore, DroppedUploads, DueInbox, DueLane, DueSession, DueUploads,
+    EndReceipt, Episode, ErasureStep, FactCorrection, FactQuestion, FactView, FinishTurnOutcome,
+    FinishTurnRequest, FoundFacts, GraphStore, HistoryEntry, HistoryPage, HistoryStore, Hits,
     InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
     KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
     NewUpload, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
     OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
     ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
-    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
-    SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
-    StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage, TakeStageOutcome,
-    TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome, UploadReport, UploadStore,
-    WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteSaid,
-    WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
+    RecentSessions, RememberOutcome, RememberRequest, ResendOutcome, Result, ResultFacets,
+    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome,
+    SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest,
+    StageStore, StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore,
+    TakeStage, TakeStageOutcome, TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome,
+    UploadReport, UploadStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
+    WriteProjectAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -207,9 +210,23 @@ scheduled!(DirectoryStore {
 });
 
 scheduled!(MemoryStore {
-    fn remember(org: &OrgId, episode: Episode) -> bool;
+    fn remember(org: &OrgId, request: RememberRequest) -> RememberOutcome;
     fn recall(org: &OrgId, scope: &MemoryScope, limit: u32) -> Vec<Episode>;
-    fn forget(org: &OrgId, scope: &MemoryScope) -> u64;
+    fn scopes_of(org: &OrgId, person: PersonKey) -> Vec<MemoryScope>;
+    fn forgotten_at(org: &OrgId, person: PersonKey) -> Option<Timestamp>;
+    fn erase_person(org: &OrgId, person: &Person, scopes: &[MemoryScope], now: Timestamp) -> ErasureStep;
+    fn erase_transcripts(org: &OrgId, person: &Person, now: Timestamp) -> ErasureStep;
+});
+
+scheduled!(GraphStore {
+    fn absorb(org: &OrgId, request: AbsorbRequest, now: Timestamp) -> AbsorbOutcome;
+    fn absorbed(org: &OrgId, scope: &MemoryScope, session: SessionId) -> Option<u32>;
+    fn find_facts(org: &OrgId, scope: &MemoryScope, question: &FactQuestion) -> FoundFacts;
+    fn list_facts(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<FactView>;
+    fn entity(org: &OrgId, scope: &MemoryScope, entity: EntityId) -> Option<(Entity, Vec<FactView>)>;
+    fn why(org: &OrgId, scope: &MemoryScope, fact: FactId) -> Option<(FactView, Vec<Episode>)>;
+    fn correct_fact(org: &OrgId, scope: &MemoryScope, fact: FactId, correction: FactCorrection, now: Timestamp) -> bool;
+    fn drop_fact(org: &OrgId, scope: &MemoryScope, fact: FactId) -> bool;
 });
 
 scheduled!(ActivityStore {

@@ -1,0 +1,151 @@
+//! Measures memory: how much of what people said is recalled when it is asked for, on the evaluation set
+//! (`bench/memory/README.md`), held against full-text search over the same facts.
+
+mod clock;
+mod judge;
+mod people;
+mod plain;
+mod run;
+mod written;
+
+use std::path::Path;
+
+use clap::Args;
+
+use self::{
+    judge::Score,
+    run::{Asked, Outcome, Searched},
+};
+use crate::{
+    Result,
+    machine::Machine,
+    report::{Aim, Figure, Report},
+};
+
+/// Which model reads the conversations.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Options {
+    /// Any OpenAI-compatible endpoint, such as <http://127.0.0.1:11434/v1>; without it the answers are
+    /// those of the set
+    #[arg(long, value_name = "BASE_URL", requires = "name")]
+    model: Option<String>,
+    /// The model's name there
+    #[arg(long, requires = "model")]
+    name: Option<String>,
+    /// An OpenAI-compatible endpoint that says what sentences are like; without it words, the graph and
+    /// time find facts
+    #[arg(long, value_name = "BASE_URL", requires = "embeddings_name")]
+    embeddings: Option<String>,
+    /// The name of the model for that
+    #[arg(long, requires = "embeddings", value_name = "NAME")]
+    embeddings_name: Option<String>,
+    /// The variable of the environment that has the endpoints' key
+    #[arg(long, value_name = "VARIABLE")]
+    key: Option<String>,
+    /// Show each question that is not answered as it should be
+    #[arg(long)]
+    misses: bool,
+}
+
+/// Measures, prints and keeps the figures.
+pub async fn measure(options: &Options, folder: &Path) -> Result<()> {
+    let cases = people::read(&people::folder())?;
+    let outcome = run::run(&cases, options).await?;
+    if options.misses {
+        misses(&outcome.asked);
+    }
+    let size = format!(
+        "{} people, {} questions, {} facts, answers by {}",
+        cases.len(),
+        outcome.asked.len(),
+        outcome.facts,
+        options.name.as_deref().unwrap_or("the set"),
+    );
+    let machine = Machine::describe(folder);
+    Report { command: "memory", size, machine, figures: figures(&outcome) }.publish(folder)
+}
+
+/// A way to search, as it is called in the table.
+const FULL_TEXT: &str = "full text";
+/// The same with the memory's words and dates.
+const DATED: &str = "full text, our words, dated";
+
+/// The ranking is looked at on one half of the people and holds on the other, which it has not seen.
+fn halves(asked: &[Asked]) -> [(&'static str, Vec<&Asked>); 3] {
+    let half = |odd| asked.iter().filter(move |asked| asked.is_odd == odd).collect();
+    [("", asked.iter().collect()), (", odd half", half(true)), (", even half", half(false))]
+}
+
+fn figures(outcome: &Outcome) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (which, asked) in halves(&outcome.asked) {
+        let score = |of: fn(&Searched) -> judge::Verdict| {
+            Score::of(&asked.iter().map(|asked| of(&asked.searched)).collect::<Vec<_>>())
+        };
+        let ours = score(|searched| searched.hybrid);
+        for (floor, theirs) in [
+            (FULL_TEXT, score(|searched| searched.full_text)),
+            (DATED, score(|searched| searched.dated)),
+        ] {
+            figures.extend(compared(which, &ours, floor, &theirs));
+        }
+    }
+    figures
+}
+
+/// How ours compares with a floor: one figure for each measure.
+fn compared(which: &str, ours: &Score, floor: &str, theirs: &Score) -> [Figure; 4] {
+    let figure = |name: &str, of: fn(&Score) -> f64| {
+        Figure::new(format!("{name}{which}"), of(ours) * 100.0, "%")
+            .over(floor, of(theirs) * 100.0)
+            .aim(Aim::PartOfFloor(1.0))
+    };
+    [
+        figure("recall@5", |score| score.recall),
+        figure("precision", |score| score.precision),
+        figure("right as of the day", |score| score.timely),
+        figure("silent where nothing is to be found", |score| score.silent),
+    ]
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn misses(asked: &[Asked]) {
+    let is_missed = |asked: &&Asked| {
+        let hybrid = asked.searched.hybrid;
+        hybrid.recall.is_some_and(|part| part < 1.0)
+            || hybrid.timely == Some(false)
+            || hybrid.silent == Some(false)
+    };
+    for asked in asked.iter().filter(is_missed) {
+        println!("{}: {} {:?}", asked.case, asked.question, asked.searched.hybrid);
+        for sentence in &asked.recalled {
+            println!("    {sentence}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_hybrid_search_beats_plain_full_text_search_on_the_evaluation_set() {
+        let cases = people::read(&people::folder()).expect("it reads");
+        let outcome = run::run(&cases, &Options::default()).await.expect("it runs");
+        for (which, asked) in halves(&outcome.asked) {
+            let score = |of: fn(&Searched) -> judge::Verdict| {
+                Score::of(&asked.iter().map(|asked| of(&asked.searched)).collect::<Vec<_>>())
+            };
+            let ours = score(|searched| searched.hybrid);
+            let plain = score(|searched| searched.full_text);
+            let dated = score(|searched| searched.dated);
+            let said = format!("{which}: {ours:?}\nfull text: {plain:?}\ndated: {dated:?}");
+            for theirs in [plain, dated] {
+                assert!(ours.recall > theirs.recall, "{said}");
+                assert!(ours.precision > theirs.precision, "{said}");
+                assert!(ours.timely > theirs.timely, "{said}");
+            }
+            assert!((ours.silent - 1.0).abs() < f64::EPSILON, "{said}");
+        }
+    }
+}
