@@ -1,6 +1,6 @@
 //! A conversation as it is told to Graphiti: each message under a name and at a time of its own.
 
-use epilogue_core::{Message, Role, SessionId, Span, Timestamp};
+use epilogue_core::{Message, Role, SessionId, Span, Timestamp, memory::redact};
 
 /// The longest text that is sent as one message, in characters. A longer one is sent in parts: the
 /// server gives each whole to its model, several times.
@@ -20,11 +20,11 @@ pub(super) struct Piece {
 }
 
 /// What both sides said, in order: the same pieces each time it is asked for. Tools and instructions
-/// are left out; the server refuses the former.
+/// are left out, of which the server refuses the former, and what is never remembered.
 pub(super) fn pieces(session: SessionId, messages: &[Message]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     for message in messages.iter().filter(|message| message.body.is_visible()) {
-        let text = readable(&message.body.content);
+        let text = readable(&redact(&message.body.content));
         for (part, text) in (0_u32..).zip(parts(&text)) {
             let earliest = pieces.last().map(|last| last.at + APART);
             pieces.push(Piece {
@@ -107,6 +107,12 @@ mod tests {
             [PIECE_CHARS_MAX, 1]
         );
         assert_ne!(two[0].name, two[1].name);
+    }
+
+    #[test]
+    fn what_is_never_remembered_is_not_sent() {
+        let sent = &told(&[(Role::User, "Charge 4111 1111 1111 1111, please.")])[0].text;
+        assert!(!sent.contains("4111"), "{sent}");
     }
 
     #[test]

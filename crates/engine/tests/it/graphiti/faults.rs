@@ -76,7 +76,7 @@ async fn the_same_holds_when_we_crash_as_well() {
 /// is found, by a server that would never let go of a double.
 #[tokio::test]
 async fn what_counts_as_lost_is_looked_for_once_more_before_it_is_sent_again() {
-    let late = PATIENCE + Span::from_secs(2);
+    let late = Span::from_millis(PATIENCE.as_millis() + 2_000);
     let faults = Faults { latency_least: late, deletes_nothing: true, ..Faults::default() };
     let house = House::with(1, faults, |setup| {
         let waits = [0, 5, 5, 5].map(Span::from_secs);
