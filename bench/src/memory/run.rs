@@ -54,8 +54,12 @@ pub struct Outcome {
 pub struct Asked {
     /// About whom.
     pub case: String,
+    /// About what the person speaks.
+    pub topics: Vec<String>,
     /// Whether the person's place in the set is an odd one.
     pub is_odd: bool,
+    /// Whether the person speaks English.
+    pub is_english: bool,
     /// In which words.
     pub question: String,
     /// What the memory's own search recalled.
@@ -88,7 +92,9 @@ pub async fn run(cases: &[Case], options: &Options) -> Result<Outcome> {
             let recalled = bench.recall(&scope, question).await?;
             outcome.asked.push(Asked {
                 case: case.name.clone(),
+                topics: case.topics.clone(),
                 is_odd: place % 2 == 1,
+                is_english: case.language == "en",
                 question: question.ask.clone(),
                 searched: searched(case, question, &facts, &recalled)?,
                 recalled: recalled.into_iter().map(|fact| fact.sentence).collect(),

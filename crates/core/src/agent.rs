@@ -18,7 +18,6 @@ use crate::{
 /// One version of an agent's configuration. Versions never change; an edit makes the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Agent {
     /// Its identity within the organization.
     pub id: AgentId,

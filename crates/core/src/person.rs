@@ -60,10 +60,30 @@ impl Person {
 #[serde(transparent)]
 pub struct PersonKey(pub [u8; 32]);
 
+impl PersonKey {
+    /// How many bytes of it are shown.
+    const SHORT_BYTES: usize = 8;
+
+    /// Its beginning: how it is shown where one person is to be told from another.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..Self::SHORT_BYTES])
+    }
+}
+
 /// What one agent remembers of one person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemoryScope(pub String);
+
+impl MemoryScope {
+    /// How much of it is shown, in characters: enough to tell apart what is known of one person.
+    const SHORT_CHARS: usize = 16;
+
+    /// Its beginning: how it is shown, and told from the others of the same person.
+    pub fn short(&self) -> &str {
+        self.0.get(..Self::SHORT_CHARS).unwrap_or(&self.0)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use epilogue_engine::{
     llm::{LanguageModel, Models, OpenAi, Scripted},
     media::MediaPlane,
     memory::{
-        EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory,
+        EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory, Retention,
         graphiti::{Graphiti, UploadWorker},
     },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
@@ -41,6 +41,9 @@ const SPEECH_TIMEOUT: Span = Span::from_secs(20);
 
 /// How long whoever says what sentences are like may take for some of them.
 const EMBEDDINGS_TIMEOUT: Span = Span::from_secs(10);
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,8 @@ pub struct Assembly {
     pub inbox: InboxWorker,
     /// Carries conversations to Graphiti, if that remembers.
     pub uploads: Option<UploadWorker>,
+    /// Lets go of what is remembered for too long.
+    pub retention: Retention,
     /// Held for as long as the server lives.
     pub lock: DataLock,
 }
@@ -126,7 +131,8 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
     let uploads = graphiti.map(|graphiti| UploadWorker::new(api.engine(), graphiti));
-    Ok(Assembly { api, operator, inbox, uploads, lock })
+    let retention = retention(config, &api);
+    Ok(Assembly { api, operator, inbox, uploads, retention, lock })
 }
 
 /// The Graphiti server that remembers, if one does.
@@ -141,6 +147,14 @@ fn graphiti(
     let settings = config.memory.graphiti();
     let graphiti = Graphiti::new(settings, storage.clone(), clock.clone());
     graphiti.map(Arc::new).map(Some).map_err(|error| StartError::Outgoing(error.into()))
+}
+
+/// For how long each organization keeps what is remembered.
+fn retention(config: &Config, api: &Api) -> Retention {
+    let bounded = config.organizations.iter().filter(|of| of.memory_days > 0);
+    let kept =
+        bounded.map(|of| (of.id.clone(), Span::from_secs(u64::from(of.memory_days) * DAY_S)));
+    Retention::new(api.engine().clone(), kept.collect())
 }
 
 /// The operator chooses where Twilio is, so any address is right there.

@@ -173,27 +173,4 @@ pub trait GraphStore: Send + Sync {
         scope: &MemoryScope,
         fact: FactId,
     ) -> Result<Option<(FactView, Vec<crate::Episode>)>>;
-
-    /// Says a fact in other words, or since and until when it is true. `false`: there is no such fact.
-    async fn correct_fact(
-        &self,
-        org: &OrgId,
-        scope: &MemoryScope,
-        fact: FactId,
-        correction: FactCorrection,
-        now: Timestamp,
-    ) -> Result<bool>;
-
-    /// Removes a fact for good, and entities of which nothing else is known. `false`: there is no such
-    /// fact.
-    async fn drop_fact(&self, org: &OrgId, scope: &MemoryScope, fact: FactId) -> Result<bool>;
-}
-
-/// What is corrected about a fact.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FactCorrection {
-    /// The fact in words. `None`: as it is.
-    pub sentence: Option<String>,
-    /// Until when it is true. `None`: as it is.
-    pub valid_until: Option<Timestamp>,
 }

@@ -14,6 +14,7 @@ mod attach;
 mod carrier;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod curation;
 mod delivery;
 mod directory;
 mod erasure;
@@ -47,6 +48,7 @@ pub use agent::{
 };
 pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
+pub use curation::{CorrectFactOutcome, CorrectFactRequest, CorrectedBy, CurationStore, KnownFact};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
@@ -55,8 +57,8 @@ pub use directory::{
 pub use erasure::{ErasureReport, Removed};
 pub use error::{Error, Result};
 pub use graph::{
-    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactCorrection, FactQuestion, FactSource, FactView,
-    FoundFacts, GraphStore, QUESTION_WORDS_MAX, SOURCES_SHOWN, VECTORS_MAX, Vectors,
+    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactQuestion, FactSource, FactView, FoundFacts,
+    GraphStore, QUESTION_WORDS_MAX, SOURCES_SHOWN, VECTORS_MAX, Vectors,
 };
 pub use history::{
     HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,
@@ -71,8 +73,8 @@ pub use integration::{
 };
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
 pub use memory::{
-    ERASED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome, RememberRequest,
-    TRANSCRIPTS_AT_ONCE,
+    ERASED_AT_ONCE, EXPIRED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome,
+    RememberRequest, TRANSCRIPTS_AT_ONCE,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use project_agent::{
@@ -116,6 +118,7 @@ pub trait Storage:
     + DirectoryStore
     + MemoryStore
     + GraphStore
+    + CurationStore
     + ActivityStore
     + AgentStore
     + IntegrationStore

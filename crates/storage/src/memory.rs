@@ -48,6 +48,9 @@ pub enum RememberOutcome {
 /// How many rows one decision of an erasure removes at the most; the next one goes on.
 pub const ERASED_AT_ONCE: u32 = 2_000;
 
+/// How many conversations one decision lets go of at the most.
+pub const EXPIRED_AT_ONCE: u32 = 50;
+
 /// How many transcripts one decision of an erasure removes at the most.
 pub const TRANSCRIPTS_AT_ONCE: u32 = 20;
 
@@ -85,6 +88,10 @@ pub trait MemoryStore: Send + Sync {
         scopes: &[MemoryScope],
         now: Timestamp,
     ) -> Result<ErasureStep>;
+
+    /// Removes up to [`EXPIRED_AT_ONCE`] conversations that took place before then, with the facts that no
+    /// later one tells of.
+    async fn expire_memory(&self, org: &OrgId, before: Timestamp) -> Result<ErasureStep>;
 
     /// Removes up to [`TRANSCRIPTS_AT_ONCE`] of a person's transcripts, with everything else that was
     /// said in or about those sessions. Counters, cost and the ledger stay. Sessions that are not final

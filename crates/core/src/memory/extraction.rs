@@ -261,11 +261,13 @@ mod when {
 }
 
 /// The JSON Schema of an answer. In its strict form, as endpoints want it: every member is required and
-/// none is added.
+/// none is added. Lengths are said in words, for endpoints refuse strict schemas that bound texts, and make
+/// grammars of enormous size of bounded lists. They are held to when the answer is read.
 pub fn schema() -> Value {
     let kinds: Vec<_> = EntityKind::ALL.into_iter().map(EntityKind::as_str).collect();
-    let text = |max: usize| json!({ "type": "string", "maxLength": max });
-    let maybe = |max: usize| json!({ "type": ["string", "null"], "maxLength": max });
+    let at_most = |max: usize| format!("at most {max} characters");
+    let text = |max: usize| json!({ "type": "string", "description": at_most(max) });
+    let maybe = |what: String| json!({ "type": ["string", "null"], "description": what });
     let object = |members: Value| {
         let required: Vec<_> =
             members.as_object().into_iter().flatten().map(|(name, _)| name).collect();
@@ -277,10 +279,10 @@ pub fn schema() -> Value {
     let mention = object(json!({
         "name": text(NAME_CHARS_MAX),
         "kind": { "type": "string", "enum": kinds },
-        "hint": maybe(HINT_CHARS_MAX),
+        "hint": maybe(at_most(HINT_CHARS_MAX)),
     }));
     let relation = text(RELATION_CHARS_MAX);
-    let date = maybe(40);
+    let date = maybe("an ISO 8601 date or time".to_owned());
     let fact = object(json!({
         "subject": mention, "relation": relation, "object": mention,
         "sentence": text(SENTENCE_CHARS_MAX), "from": date, "until": date,
@@ -290,8 +292,8 @@ pub fn schema() -> Value {
         "subject": mention, "relation": relation, "object": mention, "when": date,
     }));
     object(json!({
-        "facts": { "type": "array", "items": fact, "maxItems": FACTS_MAX },
-        "ended": { "type": "array", "items": end, "maxItems": ENDED_MAX },
+        "facts": { "type": "array", "items": fact, "description": format!("at most {FACTS_MAX}") },
+        "ended": { "type": "array", "items": end, "description": format!("at most {ENDED_MAX}") },
     }))
 }
 
@@ -441,6 +443,10 @@ mod tests {
         let fact = &schema["properties"]["facts"]["items"];
         assert_eq!(fact["required"].as_array().map(Vec::len), Some(7));
         assert_eq!(fact["additionalProperties"], false);
+        let text = schema.to_string();
+        for refused in ["maxLength", "maxItems", "minLength", "default"] {
+            assert!(!text.contains(refused), "a strict schema may not say {refused}");
+        }
         assert_eq!(fact["properties"]["subject"]["required"], json!(["hint", "kind", "name"]));
     }
 }

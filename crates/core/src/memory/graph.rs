@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Timestamp;
+use crate::{person::MemoryScope, time::Timestamp};
 
 /// Since when something has been true of which nobody knows the beginning.
 pub const BEGINNING: Timestamp = Timestamp::from_millis(-62_135_596_800_000);
@@ -21,6 +21,11 @@ impl EntityId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FactId(pub u32);
+
+/// How a fact is called where several of a person's memories meet.
+pub fn fact_name(scope: &MemoryScope, fact: FactId) -> String {
+    format!("{}-{}", scope.short(), fact.0)
+}
 
 /// What an entity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

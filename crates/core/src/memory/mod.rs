@@ -7,6 +7,7 @@
 //! gets an end to its validity.
 
 mod absorb;
+mod correct;
 mod extraction;
 mod graph;
 mod interval;
@@ -18,12 +19,13 @@ mod resolve;
 mod words;
 
 pub use absorb::{GraphChange, Known, absorb};
+pub use correct::{Corrected, FactCorrection, Impossible, correct};
 pub use extraction::{
     ANSWER_BYTES_MAX, ENDED_MAX, Extraction, ExtractionError, FACTS_MAX, HINT_CHARS_MAX, Mention,
     NAME_CHARS_MAX, RELATION_CHARS_MAX, ReadExtraction, SENTENCE_CHARS_MAX, StatedEnd, StatedFact,
     parse_when, schema,
 };
-pub use graph::{BEGINNING, Counters, Entity, EntityId, EntityKind, Fact, FactId, Told};
+pub use graph::{BEGINNING, Counters, Entity, EntityId, EntityKind, Fact, FactId, Told, fact_name};
 pub use mode::MemoryMode;
 pub use names::name_key;
 pub use rank::{FUSION_K, Ranking, fuse};

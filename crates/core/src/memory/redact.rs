@@ -93,7 +93,7 @@ fn is_card(run: &str) -> bool {
             (_, twice) => twice,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn without_passwords(text: &str) -> String {

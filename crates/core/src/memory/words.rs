@@ -13,8 +13,8 @@ pub const WORDS_MAX: usize = 20_000;
 pub const WORD_CHARS_MAX: usize = 64;
 
 /// From how many characters on a word is also found by its beginning, and how long that is: endings
-/// are what inflection changes.
-const STEM_CHARS: usize = 5;
+/// are what inflection changes, and four are enough for "lives" to be found by "live".
+const STEM_CHARS: usize = 4;
 
 /// Stands before a beginning, so that it is not taken for a word.
 const STEM_MARK: char = '~';
@@ -48,11 +48,15 @@ pub fn words(text: &str) -> Vec<String> {
             }
             _ => unspaced = None,
         }
-        let word: String = word.chars().take(WORD_CHARS_MAX).collect();
-        if word.chars().count() >= STEM_CHARS {
-            found.push(std::iter::once(STEM_MARK).chain(word.chars().take(STEM_CHARS)).collect());
+        let chars: Vec<char> = word.chars().take(WORD_CHARS_MAX).collect();
+        if chars.len() > 2 && chars.iter().all(|c| is_hangul(*c)) {
+            found.extend(chars.windows(2).map(|pair| pair.iter().collect::<String>()));
+        } else if chars.len() >= STEM_CHARS {
+            found.push(
+                std::iter::once(STEM_MARK).chain(chars[..STEM_CHARS].iter().copied()).collect(),
+            );
         }
-        found.push(word);
+        found.push(chars.into_iter().collect());
     }
     found.truncate(WORDS_MAX);
     found
@@ -70,13 +74,18 @@ const fn is_unspaced(c: char) -> bool {
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}' | '\u{0e00}'..='\u{0eff}')
 }
 
+/// Whether a character is a Korean syllable. Words have spaces between them, and particles grown to them.
+const fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{ac00}'..='\u{d7a3}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn words_are_found_however_they_are_written() {
-        assert_eq!(words("Où est JOSÉ?"), ["ou", "est", "jose"]);
+        assert_eq!(words("Où est ZOÉ?"), ["ou", "est", "zoe"]);
         assert_eq!(words("Ｒｅｘ, rex"), ["rex", "rex"]);
         assert_eq!(words("... — !"), Vec::<String>::new());
     }
@@ -92,16 +101,24 @@ mod tests {
     #[test]
     fn inflections_of_a_long_word_share_its_beginning() {
         let (one, other) = (words("vegetarian"), words("vegetarians"));
-        assert_eq!(one, ["~veget", "vegetarian"]);
+        assert_eq!(one, ["~vege", "vegetarian"]);
         assert_eq!(one[0], other[0]);
         assert_ne!(one[1], other[1]);
-        assert_eq!(words("cats"), ["cats"]);
+        assert_eq!(words("lives")[0], words("live")[0]);
+        assert_eq!(words("cat"), ["cat"]);
     }
 
     #[test]
     fn scripts_without_spaces_are_taken_in_pairs() {
         assert_eq!(words("東京都"), ["東", "京", "東京", "都", "京都"]);
         assert!(words("東京に住む").contains(&"東京".to_owned()));
+    }
+
+    #[test]
+    fn korean_words_are_found_without_their_particles() {
+        assert_eq!(words("부산에서"), ["부산", "산에", "에서", "부산에서"]);
+        assert!(words("부산은").contains(&"부산".to_owned()));
+        assert_eq!(words("부산"), ["부산"]);
     }
 
     #[test]

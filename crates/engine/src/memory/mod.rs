@@ -10,6 +10,7 @@ mod forget;
 pub mod graphiti;
 mod people;
 mod recollection;
+mod retention;
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -20,8 +21,12 @@ use epilogue_storage::{ErasureReport, Page, PageRequest};
 pub use self::{
     embedded::EmbeddedMemory,
     embeddings::{Embeddings, EmbeddingsEndpoint, EndpointEmbeddings},
-    people::PersonMemory,
+    people::{
+        Correction, End, ExportPlace, Exported, MemoryGraph, MemoryQuestion, PersonMemory,
+        ShownCorrection, ShownEntity, ShownFact, WhyBelieved,
+    },
     recollection::{RecalledEpisode, RecalledFact, Recollection, Source},
+    retention::Retention,
 };
 use crate::llm::ModelError;
 
@@ -174,5 +179,10 @@ pub trait Memory: Send + Sync {
     /// How it is.
     fn condition(&self) -> Condition {
         Condition::Own
+    }
+
+    /// Whether everything is kept in the store, where single facts can be looked at and put right.
+    fn is_in_store(&self) -> bool {
+        false
     }
 }

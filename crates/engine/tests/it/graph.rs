@@ -12,7 +12,7 @@ use epilogue_engine::{
     llm::{ModelError, ModelRequest},
     memory::{
         Conversation, EmbeddedMemory, Embeddings, Ingested, Memory as _, MemoryError,
-        RecallRequest, Recollection,
+        RecallRequest, Recollection, Retention,
     },
     session::OpenSession,
 };
@@ -240,7 +240,7 @@ async fn whoever_is_forgotten_while_a_model_reads_is_not_remembered() {
     let working = tokio::spawn(async move { worker.run_until_idle().await });
     let reading = hand.next().await;
     app.advance(Span::from_millis(1));
-    let report = app.engine.forget(&org(), &ann(), false).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), false, None).await.expect("forgotten");
     assert_eq!(report.count("store.episodes"), 1);
     let answer = json!({ "facts": [lives("c4n4ry")], "ended": [] });
     reading.say(&answer.to_string());
@@ -268,12 +268,32 @@ async fn whoever_is_forgotten_while_a_session_opens_is_not_in_it() {
         settle().await;
         app.storage.recall(&org(), &scope(), 1).await.expect("read");
     }
-    let report = app.engine.forget(&org(), &ann(), false).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), false, None).await.expect("forgotten");
     assert!(report.count("store.facts") == 1 && !open.is_finished());
     app.memory_is(Mood::Well);
     let opened = open.await.expect("no panic").expect("it opens");
     let stored = app.session(opened.session.id).await;
     assert_eq!((opened.session.context.recalled, stored.context.recalled), (None, None));
+}
+
+/// What is told again stays; what is not goes when it is too old.
+#[tokio::test]
+async fn what_nobody_tells_again_is_kept_as_long_as_the_organization_keeps_it() {
+    let app = TestEngine::with(reading).await;
+    by_the_words(&app);
+    let day = Span::from_secs(86_400);
+    let retention = Retention::new(app.engine.clone(), vec![(org(), Span::from_secs(30 * 86_400))]);
+    converse(&app, "I live in Ulm").await;
+    for _ in 0..30 {
+        assert_eq!(retention.expire().await.expect("looked"), vec![]);
+        app.advance(day);
+    }
+    converse(&app, "I live in Bonn").await;
+    assert_eq!(retention.expire().await.expect("looked"), vec![], "to the day");
+    app.advance(Span::from_millis(1));
+    let gone = retention.expire().await.expect("looked");
+    assert_eq!((gone[0].1.count("store.facts"), gone[0].1.count("store.episodes")), (1, 1));
+    assert_eq!(sentences(&app).await, ["The user lives in Bonn."]);
 }
 
 /// After a person was forgotten nothing of them is anywhere, and the books are as they were.
@@ -300,14 +320,17 @@ async fn a_forgotten_person_leaves_nothing_but_the_books() {
     app.say(bystander, "I live in Bonn").await;
     app.advance(Span::from_secs(1));
     let traces = async || {
-        let mut traces = String::new();
+        let mut traces = Vec::new();
         for id in [first, second] {
-            traces += &format!("{:?} {:?}", app.session(id).await, app.transcript(id).await);
-            traces += &format!("{:?}", app.storage.analyses_of(&org(), id).await.expect("read"));
+            traces.push(format!("{:?} {:?}", app.session(id).await, app.transcript(id).await));
+            let filled_in = app.storage.analyses_of(&org(), id).await.expect("read");
+            traces.push(format!("{filled_in:?}"));
         }
         let facts = app.storage.list_facts(&org(), &scope(), &PageRequest::first(9)).await;
-        traces += &format!("{:?}", facts.expect("read"));
-        traces + &format!("{:?}", app.storage.recall(&org(), &scope(), 9).await.expect("read"))
+        traces.push(format!("{:?}", facts.expect("read")));
+        let episodes = app.storage.recall(&org(), &scope(), 9).await.expect("read");
+        traces.push(format!("{episodes:?}"));
+        traces.concat()
     };
     assert!(traces().await.matches("c4n4ry").count() > 8, "{}", traces().await);
     let ledger = async || {
@@ -315,7 +338,7 @@ async fn a_forgotten_person_leaves_nothing_but_the_books() {
         app.storage.list_ledger(&org(), None, &page).await.expect("read").items
     };
     let before = (ledger().await, app.session(first).await.usage);
-    let report = app.engine.forget(&org(), &ann(), true).await.expect("forgotten");
+    let report = app.engine.forget(&org(), &ann(), true, None).await.expect("forgotten");
     for place in
         ["store.facts", "store.episodes", "store.entities", "store.recalled", "store.transcripts"]
     {
@@ -326,7 +349,7 @@ async fn a_forgotten_person_leaves_nothing_but_the_books() {
     assert!(!after.contains("c4n4ry"), "{after}");
     assert_eq!((ledger().await, app.session(first).await.usage), before);
     assert_eq!(app.transcript(bystander).await.len(), 3, "others stay");
-    let again = app.engine.forget(&org(), &ann(), true).await.expect("forgotten");
+    let again = app.engine.forget(&org(), &ann(), true, None).await.expect("forgotten");
     assert!(again.is_empty(), "{again:?}");
 }
 
@@ -348,26 +371,6 @@ impl Apart {
         EmbeddedMemory::new(app.storage.clone(), app.world.model.clone(), clock, ids)
     }
 
-    /// A conversation of so many messages, a fact in each, each a day after the other.
-    fn conversation(&self, messages: u32) -> Conversation {
-        let at = |n: u32| Timestamp::from_millis(i64::from(n) * DAY);
-        let message = |n| {
-            let body = NewMessage::text(Role::User, format!("I live in {n}"), at(n));
-            Message { seq: n, turn: n, body }
-        };
-        Conversation {
-            org: org(),
-            scope: scope(),
-            person: ann(),
-            session: SessionId(uuid::Uuid::from_u128(1)),
-            began_at: at(0),
-            at: at(messages),
-            messages: (0..messages).map(message).collect(),
-            model: Some(serde_json::from_value(json!({ "provider": "openai" })).expect("a model")),
-            patience: Span::from_secs(25),
-        }
-    }
-
     /// Facts by their sentences, and how many sources they have.
     async fn known(&self) -> Vec<(String, usize)> {
         let mut known = Vec::new();
@@ -381,6 +384,26 @@ impl Apart {
         }
         known.sort();
         known
+    }
+}
+
+/// A conversation of so many messages, a fact in each, each a day after the other.
+fn conversation(messages: u32) -> Conversation {
+    let at = |n: u32| Timestamp::from_millis(i64::from(n) * DAY);
+    let message = |n| {
+        let body = NewMessage::text(Role::User, format!("I live in {n}"), at(n));
+        Message { seq: n, turn: n, body }
+    };
+    Conversation {
+        org: org(),
+        scope: scope(),
+        person: ann(),
+        session: SessionId(uuid::Uuid::from_u128(1)),
+        began_at: at(0),
+        at: at(messages),
+        messages: (0..messages).map(message).collect(),
+        model: Some(serde_json::from_value(json!({ "provider": "openai" })).expect("a model")),
+        patience: Span::from_secs(25),
     }
 }
 
@@ -399,7 +422,7 @@ async fn a_conversation_of_5000_messages_is_read_whole_over_many_attempts() {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match apart.memory.ingest(apart.conversation(5_000)).await.expect("it goes on") {
+        match apart.memory.ingest(conversation(5_000)).await.expect("it goes on") {
             Ingested::Unfinished { .. } => {}
             Ingested::Remembered(detail) => {
                 assert!(detail.contains("5000 of 5000 messages read"), "{detail}");
@@ -414,7 +437,7 @@ async fn a_conversation_of_5000_messages_is_read_whole_over_many_attempts() {
     assert!(known.iter().all(|(_, sources)| *sources == 1));
     assert!(known.contains(&("The user lives in 4999.".to_owned(), 1)));
     let asked = apart.app.model().asked().len();
-    let again = apart.memory.ingest(apart.conversation(5_000)).await.expect("nothing to do");
+    let again = apart.memory.ingest(conversation(5_000)).await.expect("nothing to do");
     assert!(matches!(again, Ingested::Remembered(_)));
     assert_eq!(apart.app.model().asked().len(), asked, "and nobody is asked again");
 }
@@ -424,7 +447,7 @@ async fn a_conversation_of_5000_messages_is_read_whole_over_many_attempts() {
 async fn wherever_it_is_killed_no_part_is_lost_or_counted_twice() {
     let undisturbed = Apart::new().await;
     by_the_words(&undisturbed.app);
-    undisturbed.memory.ingest(undisturbed.conversation(90)).await.expect("remembered");
+    undisturbed.memory.ingest(conversation(90)).await.expect("remembered");
     let expected = undisturbed.known().await;
     assert_eq!(expected.len(), 90);
     for polls in 1..60 {
@@ -432,7 +455,7 @@ async fn wherever_it_is_killed_no_part_is_lost_or_counted_twice() {
         by_the_words(&apart.app);
         // It is let go on so often, and then never again.
         let mut left = polls;
-        let mut dying = Box::pin(apart.memory.ingest(apart.conversation(90)));
+        let mut dying = Box::pin(apart.memory.ingest(conversation(90)));
         let finished = std::future::poll_fn(|cx| {
             if left == 0 {
                 return std::task::Poll::Ready(false);
@@ -444,7 +467,7 @@ async fn wherever_it_is_killed_no_part_is_lost_or_counted_twice() {
         drop(dying);
         settle().await;
         let next = Apart::memory(&apart.app);
-        let done = next.ingest(apart.conversation(90)).await.expect("remembered");
+        let done = next.ingest(conversation(90)).await.expect("remembered");
         assert!(matches!(done, Ingested::Remembered(_)), "{done:?}");
         assert_eq!(apart.known().await, expected, "killed after {polls}");
         if finished {
@@ -465,11 +488,11 @@ async fn whoever_got_further_has_not_failed() {
             _ => Err(ModelError::Incomplete),
         }
     });
-    let first = apart.memory.ingest(apart.conversation(80)).await.expect("half of it");
+    let first = apart.memory.ingest(conversation(80)).await.expect("half of it");
     assert!(matches!(first, Ingested::Unfinished { .. }), "{first:?}");
-    let second = apart.memory.ingest(apart.conversation(80)).await;
+    let second = apart.memory.ingest(conversation(80)).await;
     assert!(matches!(second, Err(MemoryError::Model(ModelError::Incomplete))), "{second:?}");
-    let third = apart.memory.ingest(apart.conversation(80)).await.expect("the rest");
+    let third = apart.memory.ingest(conversation(80)).await.expect("the rest");
     assert!(matches!(third, Ingested::Remembered(_)), "{third:?}");
 }
 
@@ -479,10 +502,8 @@ async fn two_who_read_one_conversation_learn_it_once() {
     let apart = Apart::new().await;
     by_the_words(&apart.app);
     let other = Apart::memory(&apart.app);
-    let both = tokio::join!(
-        apart.memory.ingest(apart.conversation(120)),
-        other.ingest(apart.conversation(120)),
-    );
+    let both =
+        tokio::join!(apart.memory.ingest(conversation(120)), other.ingest(conversation(120)),);
     both.0.expect("remembered");
     both.1.expect("remembered");
     let known = apart.known().await;
@@ -525,7 +546,7 @@ async fn what_no_word_finds_is_found_by_what_it_is_like() {
     let facts = json!({ "facts": [fact("likes", "olives"), fact("plays", "cello")], "ended": [] });
     apart.app.model().by_rule(move |_| Ok(vec![text(&facts.to_string()), end()]));
     let memory = Apart::memory(&apart.app).with_embeddings(Some(Arc::new(FakeEmbeddings)));
-    memory.ingest(apart.conversation(1)).await.expect("remembered");
+    memory.ingest(conversation(1)).await.expect("remembered");
     let by_words = recall(&apart.memory, "hungry?", None).await;
     assert!(by_words.facts.is_empty(), "{by_words:?}");
     let alike = recall(&memory, "hungry?", None).await;
@@ -540,7 +561,7 @@ async fn what_no_word_finds_is_found_by_what_it_is_like() {
 async fn a_question_is_answered_as_of_a_date() {
     let apart = Apart::new().await;
     by_the_words(&apart.app);
-    apart.memory.ingest(apart.conversation(3)).await.expect("remembered");
+    apart.memory.ingest(conversation(3)).await.expect("remembered");
     for day in 0..3 {
         let at = Timestamp::from_millis(i64::from(day) * DAY + 1);
         let found = recall(&apart.memory, "Where does the user live?", Some(at)).await;

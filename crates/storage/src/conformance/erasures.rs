@@ -16,8 +16,8 @@ use super::{
     race::{each_round, race_two},
 };
 use crate::{
-    ERASED_AT_ONCE, ErasureReport, FactQuestion, PageRequest, RememberOutcome, RememberRequest,
-    Result, Storage, TRANSCRIPTS_AT_ONCE,
+    ERASED_AT_ONCE, EXPIRED_AT_ONCE, ErasureReport, FactQuestion, PageRequest, RememberOutcome,
+    RememberRequest, Result, Storage, TRANSCRIPTS_AT_ONCE,
 };
 
 fn scope() -> MemoryScope {
@@ -185,6 +185,43 @@ pub async fn transcripts_go_when_it_is_asked_and_the_books_stay(
     assert_eq!(account().await?, before);
     assert_eq!(world.step(open, StepKind::Purge).await?.state.as_str(), "waiting");
     audit(&**store, org).await
+}
+
+pub async fn what_is_too_old_goes_unless_it_was_told_again(backend: &impl Backend) -> Result<()> {
+    let world = World::new(backend).await?;
+    let (store, org) = (&world.store, &world.org);
+    let (ulm, tea) =
+        (|| fact("user", "lives_in", "Ulm", "Ulm."), || fact("user", "likes", "tea", "Tea."));
+    told(&world, 1, vec![ulm(), tea()]).await?;
+    told(&world, 5, vec![tea()]).await?;
+    told(&world, 9, vec![fact("Bea", "likes", "jam", "Jam.")]).await?;
+    let sentences = async || {
+        let facts = store.list_facts(org, &scope(), &PageRequest::first(9)).await?;
+        let known = facts.items.into_iter().map(|view| (view.fact.sentence, view.sources.len()));
+        Ok::<_, crate::Error>(known.collect::<Vec<_>>())
+    };
+    let nothing = store.expire_memory(org, at(1)).await?;
+    assert!(nothing.done && nothing.report.is_empty(), "the limit itself is kept: {nothing:?}");
+    let other = world.neighbour("org_2").await?;
+    assert!(other.store.expire_memory(&other.org, at(100)).await?.report.is_empty());
+    let step = store.expire_memory(org, at(2)).await?;
+    assert!(step.done);
+    for (place, count) in [("store.episodes", 1), ("store.facts", 1), ("store.entities", 1)] {
+        assert_eq!(step.report.count(place), count, "{place}");
+    }
+    assert_eq!(sentences().await?, [("Jam.".to_owned(), 1), ("Tea.".to_owned(), 1)]);
+    assert_eq!(store.recall(org, &scope(), 9).await?.len(), 2);
+    store.expire_memory(org, at(100)).await?;
+    knows_nothing(&**store, org, &scope(), world.session(9).id).await?;
+    let many = EXPIRED_AT_ONCE + 1;
+    for n in 1..=many {
+        remember(&**store, org, episode(&world, "ann", n)).await?;
+    }
+    let first = store.expire_memory(org, at(1_000)).await?;
+    assert_eq!((first.done, first.report.count("store.episodes")), (false, u64::from(many - 1)));
+    let second = store.expire_memory(org, at(1_000)).await?;
+    assert_eq!((second.done, second.report.count("store.episodes")), (true, 1));
+    Ok(())
 }
 
 pub async fn whoever_absorbs_while_a_person_is_forgotten_leaves_nothing(

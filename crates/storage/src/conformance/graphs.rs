@@ -15,11 +15,12 @@ use super::{
     race::{Contender, contender, each_round, race},
 };
 use crate::{
-    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactCorrection, FactQuestion, FactView, FoundFacts,
-    PageRequest, Result, Storage, Vectors,
+    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactQuestion, FactView, FoundFacts, PageRequest,
+    Result, Storage, Vectors,
 };
 
-fn scope() -> MemoryScope {
+/// What is known of Ann.
+pub fn scope() -> MemoryScope {
     MemoryScope("ann".into())
 }
 
@@ -101,12 +102,13 @@ pub async fn knows_nothing(
     Ok(())
 }
 
-async fn facts<S: Storage>(world: &World<S>) -> Result<Vec<FactView>> {
+/// All facts, the last told first.
+pub async fn facts<S: Storage>(world: &World<S>) -> Result<Vec<FactView>> {
     Ok(world.store.list_facts(&world.org, &scope(), &PageRequest::first(500)).await?.items)
 }
 
 /// The sentences that a question finds by its words.
-async fn found<S: Storage>(
+pub async fn found<S: Storage>(
     world: &World<S>,
     text: &str,
     as_of: Option<Timestamp>,
@@ -284,44 +286,6 @@ pub async fn facts_have_pages_without_gaps_or_doubles(backend: &impl Backend) ->
     }
     let last = world.store.find_facts(&world.org, &scope(), &FactQuestion::default()).await?;
     assert!(last.by_time.len() <= FOUND_MAX as usize);
-    Ok(())
-}
-
-pub async fn a_fact_is_corrected_and_found_by_its_new_words_alone(
-    backend: &impl Backend,
-) -> Result<()> {
-    let world = World::new(backend).await?;
-    let (store, org) = (&world.store, &world.org);
-    told(&world, 1, vec![fact("user", "drinks", "it", "Drinks coffee.")]).await?;
-    let corrected = FactCorrection { sentence: Some("Drinks tea.".into()), valid_until: None };
-    assert!(store.correct_fact(org, &scope(), FactId(0), corrected.clone(), at(9)).await?);
-    assert!(!store.correct_fact(org, &scope(), FactId(1), corrected, at(9)).await?);
-    assert_eq!(found(&world, "coffee", None).await?, Vec::<String>::new());
-    assert_eq!(found(&world, "tea", None).await?, ["Drinks tea."]);
-    let over = FactCorrection { sentence: None, valid_until: Some(at(5)) };
-    assert!(store.correct_fact(org, &scope(), FactId(0), over, at(12)).await?);
-    let fact = facts(&world).await?.remove(0).fact;
-    assert_eq!((fact.valid_until, fact.unlearned_at), (Some(at(5)), Some(at(12))));
-    assert_eq!(found(&world, "tea", Some(at(5))).await?, Vec::<String>::new());
-    Ok(())
-}
-
-pub async fn a_dropped_fact_is_gone_with_what_nobody_else_knows(
-    backend: &impl Backend,
-) -> Result<()> {
-    let world = World::new(backend).await?;
-    let (store, org) = (&world.store, &world.org);
-    let stated = vec![fact("user", "knows", "Bea", "Bea."), fact("Bea", "likes", "tea", "Tea.")];
-    told(&world, 1, stated).await?;
-    assert!(store.drop_fact(org, &scope(), FactId(1)).await?);
-    assert!(!store.drop_fact(org, &scope(), FactId(1)).await?);
-    assert_eq!(found(&world, "tea", None).await?, Vec::<String>::new());
-    assert!(store.entity(org, &scope(), EntityId(1)).await?.is_some(), "Bea is known still");
-    assert_eq!(store.entity(org, &scope(), EntityId(2)).await?, None);
-    assert_eq!(facts(&world).await?.len(), 1);
-    told(&world, 2, vec![fact("Bea", "likes", "jam", "Jam.")]).await?;
-    let ids: Vec<_> = facts(&world).await?.iter().map(|view| view.fact.id).collect();
-    assert_eq!(ids, [FactId(2), FactId(0)], "no number is given twice");
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use crate::Storage;
 pub mod audit;
 pub mod companions;
 pub mod connections;
+pub mod curation;
 pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
@@ -61,10 +62,10 @@ mod prelude {
     //! The traits, for their methods.
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
-        DeliveryStore as _, DirectoryStore as _, GraphStore as _, HistoryStore as _,
-        InboxStore as _, IntegrationStore as _, LedgerStore as _, MemoryStore as _,
-        ProjectAgentStore as _, ResultStore as _, SessionStore as _, StageStore as _,
-        StepStore as _, SubscriptionStore as _, TurnStore as _, UploadStore as _,
+        CurationStore as _, DeliveryStore as _, DirectoryStore as _, GraphStore as _,
+        HistoryStore as _, InboxStore as _, IntegrationStore as _, LedgerStore as _,
+        MemoryStore as _, ProjectAgentStore as _, ResultStore as _, SessionStore as _,
+        StageStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _, UploadStore as _,
     };
 }
 

@@ -180,10 +180,17 @@ macro_rules! conformance_suite {
                 a_fact_is_found_by_its_words_its_kind_and_its_neighbours,
                 what_sentences_are_like_finds_them_among_those_of_one_model,
                 facts_have_pages_without_gaps_or_doubles,
-                a_fact_is_corrected_and_found_by_its_new_words_alone,
-                a_dropped_fact_is_gone_with_what_nobody_else_knows,
                 memories_of_one_organization_do_not_meet,
                 of_many_who_absorb_a_part_one_does,
+            }
+            curation {
+                a_corrected_fact_has_another_in_its_place_and_is_believed_no_more,
+                a_correction_is_refused_where_it_cannot_be_and_changes_nothing,
+                what_a_correction_says_is_ended_by_what_is_told_later,
+                a_dropped_fact_is_gone_with_what_nobody_else_knows,
+                everything_that_is_known_is_listed_in_pages,
+                of_many_who_correct_a_fact_one_does,
+                a_forgotten_persons_corrections_are_gone_too,
             }
             erasures {
                 a_forgotten_person_is_gone_everywhere_and_others_stay,
@@ -192,6 +199,7 @@ macro_rules! conformance_suite {
                 an_erasure_of_many_goes_on_until_it_is_done,
                 what_was_recalled_into_sessions_is_forgotten_too,
                 transcripts_go_when_it_is_asked_and_the_books_stay,
+                what_is_too_old_goes_unless_it_was_told_again,
                 whoever_absorbs_while_a_person_is_forgotten_leaves_nothing,
             }
             tenants {

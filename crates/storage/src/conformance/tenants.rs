@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     Backend,
     audit::audit,
+    curation,
     fixture::{START, World, at, every, quiet_agent},
     graphs,
     memory::{ann, remembering},
@@ -17,10 +18,10 @@ use super::{
     steps::step,
 };
 use crate::{
-    AnalysisResult, BeginTurnOutcome, ClaimRequest, Credential, CredentialKind, Delivery,
-    DeliveryAttempt, DeliveryFilter, Episode, FactCorrection, FinishTurnOutcome, KeyHash,
-    PageRequest, Product, RememberOutcome, RememberRequest, ResendOutcome, Result, RetryOutcome,
-    Role, SessionFilter, SessionName, SettleOutcome, StepFilter, StepReport, Storage,
+    AnalysisResult, BeginTurnOutcome, ClaimRequest, CorrectFactOutcome, Credential, CredentialKind,
+    Delivery, DeliveryAttempt, DeliveryFilter, Episode, FinishTurnOutcome, KeyHash, PageRequest,
+    Product, RememberOutcome, RememberRequest, ResendOutcome, Result, RetryOutcome, Role,
+    SessionFilter, SessionName, SettleOutcome, StepFilter, StepReport, Storage,
 };
 
 /// An organization with something of everything, and another that has nothing but an agent.
@@ -221,9 +222,10 @@ pub async fn anothers_keys_and_memories_cannot_be_touched(backend: &impl Backend
     assert!(erased.done && erased.report.is_empty(), "{erased:?}");
     let erased = store.erase_transcripts(org, &ann(), at(3)).await?;
     assert!(erased.done && erased.report.is_empty(), "{erased:?}");
-    assert!(!store.drop_fact(org, &scope(), FactId(0)).await?);
-    let correction = FactCorrection { sentence: Some("Mine".into()), ..FactCorrection::default() };
-    assert!(!store.correct_fact(org, &scope(), FactId(0), correction, at(3)).await?);
+    assert!(!store.drop_fact(org, &scope(), FactId(0), None, at(3)).await?);
+    let corrected = store.correct_fact(curation::says(org, &scope(), "Mine"), at(3)).await?;
+    assert_eq!(corrected, CorrectFactOutcome::Unknown);
+    curation::shows_nothing(&**store, org, &scope()).await?;
     let episode = Episode { scope: scope(), session: two.ended, at: at(4), text: "Mine".into() };
     let request = RememberRequest { began_at: at(4), ..remembering(episode.clone()) };
     let mine = store.remember(org, request).await?;

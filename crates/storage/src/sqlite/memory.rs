@@ -5,7 +5,7 @@ use epilogue_core::{MemoryScope, OrgId, Person, PersonKey, Timestamp, memory::Co
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    SqliteStorage, memory_erase,
+    SqliteStorage, memory_erase, memory_expire,
     memory_words::{Document, index},
     row,
     writer::Db,
@@ -60,6 +60,11 @@ impl MemoryStore for SqliteStorage {
         let decision =
             move |db: &Db<'_>| memory_erase::erase_person(db, &org, &person, &scopes, now);
         self.writer.decide(decision).await
+    }
+
+    async fn expire_memory(&self, org: &OrgId, before: Timestamp) -> Result<ErasureStep> {
+        let org = org.clone();
+        self.writer.decide(move |db: &Db<'_>| memory_expire::expire(db, &org, before)).await
     }
 
     async fn erase_transcripts(

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     memory_graph::{called, entities, fact, fact_columns},
-    memory_words::{Document, index, unindex},
+    memory_words::{Document, index},
 };
-use crate::{AbsorbOutcome, AbsorbRequest, FactCorrection, Result};
+use crate::{AbsorbOutcome, AbsorbRequest, Result};
 
 pub(super) fn absorbed(
     db: &Connection,
@@ -35,7 +35,7 @@ pub(super) fn absorbed(
 }
 
 /// What is known of a scope as a whole.
-fn scope_of(
+pub(super) fn scope_of(
     db: &Connection,
     org: &OrgId,
     scope: &MemoryScope,
@@ -144,7 +144,12 @@ fn related(
     Ok(found.into_values().collect())
 }
 
-fn write_entity(db: &Connection, org: &OrgId, scope: &MemoryScope, entity: &Entity) -> Result<()> {
+pub(super) fn write_entity(
+    db: &Connection,
+    org: &OrgId,
+    scope: &MemoryScope,
+    entity: &Entity,
+) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO entities (org_id, scope, entity, name, name_key, kind, hint, mentioned_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -164,7 +169,12 @@ fn write_entity(db: &Connection, org: &OrgId, scope: &MemoryScope, entity: &Enti
     Ok(())
 }
 
-fn write_fact(db: &Connection, org: &OrgId, scope: &MemoryScope, fact: &Fact) -> Result<()> {
+pub(super) fn write_fact(
+    db: &Connection,
+    org: &OrgId,
+    scope: &MemoryScope,
+    fact: &Fact,
+) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO facts (org_id, scope, fact, subject, relation, object, sentence, exclusive,
             valid_from, valid_until, learned_at, unlearned_at, told_at)
@@ -217,6 +227,9 @@ fn write(
             "INSERT INTO fact_vectors (org_id, scope, fact, model, vector)
              SELECT org_id, scope, ?4, model, vector FROM fact_vectors
              WHERE org_id = ?1 AND scope = ?2 AND fact = ?3 ON CONFLICT DO NOTHING",
+            "INSERT INTO fact_corrections (org_id, scope, fact, supersedes, by_key, at)
+             SELECT org_id, scope, ?4, supersedes, by_key, at FROM fact_corrections
+             WHERE org_id = ?1 AND scope = ?2 AND fact = ?3 ON CONFLICT DO NOTHING",
         ] {
             db.prepare_cached(sql)?.execute(values)?;
         }
@@ -239,7 +252,7 @@ fn write(
 }
 
 /// The words by which a fact is found: its sentence, its relation, and what its ends are called.
-fn index_fact(
+pub(super) fn index_fact(
     db: &Connection,
     org: &OrgId,
     scope: &MemoryScope,
@@ -268,35 +281,5 @@ fn write_vector(db: &Connection, org: &OrgId, request: &AbsorbRequest, fact: &Fa
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
     )?
     .execute(params![org.as_str(), request.scope.0, fact.id.0, vectors.model, bytes])?;
-    Ok(())
-}
-
-/// Says a fact in other words or with another end. What it is like is not known then.
-pub(super) fn correct(
-    db: &Connection,
-    org: &OrgId,
-    scope: &MemoryScope,
-    mut known: Fact,
-    correction: &FactCorrection,
-    now: Timestamp,
-) -> Result<()> {
-    if let Some(until) = correction.valid_until {
-        known.valid_until = Some(until.max(known.valid_from));
-        known.unlearned_at = Some(now);
-    }
-    if let Some(sentence) = &correction.sentence {
-        known.sentence.clone_from(sentence);
-        db.prepare_cached(
-            "DELETE FROM fact_vectors WHERE org_id = ?1 AND scope = ?2 AND fact = ?3",
-        )?
-        .execute(params![org.as_str(), scope.0, known.id.0])?;
-    }
-    write_fact(db, org, scope, &known)?;
-    if correction.sentence.is_some()
-        && let Some((salt, _)) = scope_of(db, org, scope)?
-    {
-        unindex(db, org, scope, Document::Fact(known.id))?;
-        index_fact(db, org, scope, &salt, &known)?;
-    }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! part already says that nothing older is to be remembered.
 
 use epilogue_core::{
-    MemoryScope, OrgId, Person, SessionId, Timestamp, memory::FactId, profile::Keeps,
+    MemoryScope, OrgId, Person, SessionId, Timestamp,
+    memory::{Fact, FactId},
+    profile::Keeps,
 };
 use rusqlite::{Connection, params};
 
@@ -112,10 +114,38 @@ pub(super) fn erase_fact(
             "store.fact_sources",
             "DELETE FROM fact_sources WHERE org_id = ?1 AND scope = ?2 AND fact = ?3",
         ),
+        (
+            "store.corrections",
+            "DELETE FROM fact_corrections WHERE org_id = ?1 AND scope = ?2 AND fact = ?3",
+        ),
         ("store.facts", "DELETE FROM facts WHERE org_id = ?1 AND scope = ?2 AND fact = ?3"),
     ] {
         let gone = db.prepare_cached(sql)?.execute(params![org.as_str(), scope.0, fact.0])?;
         report.removed(place, gone as u64);
+    }
+    Ok(())
+}
+
+/// Removes a fact, and those of its ends of which nothing else is known.
+pub(super) fn drop_fact(
+    db: &Connection,
+    org: &OrgId,
+    scope: &MemoryScope,
+    known: &Fact,
+    report: &mut ErasureReport,
+) -> Result<()> {
+    erase_fact(db, org, scope, known.id, report)?;
+    for end in [known.subject, known.object] {
+        let gone = db
+            .prepare_cached(
+                "DELETE FROM entities WHERE org_id = ?1 AND scope = ?2 AND entity = ?3
+                 AND NOT EXISTS (SELECT 1 FROM facts
+                    WHERE org_id = ?1 AND scope = ?2 AND subject = ?3)
+                 AND NOT EXISTS (SELECT 1 FROM facts
+                    WHERE org_id = ?1 AND scope = ?2 AND object = ?3)",
+            )?
+            .execute(params![org.as_str(), scope.0, end.0])?;
+        report.removed("store.entities", gone as u64);
     }
     Ok(())
 }

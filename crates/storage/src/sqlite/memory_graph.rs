@@ -1,5 +1,5 @@
-//! Facts and entities in SQLite: reading, correcting, dropping. How more of them come is in
-//! `memory_absorb`, how they are found in `memory_find`.
+//! Facts and entities in SQLite: reading. How more of them come is in `memory_absorb`, how they are found
+//! in `memory_find`, how they are corrected and dropped in `memory_curate`.
 
 use async_trait::async_trait;
 use epilogue_core::{
@@ -8,11 +8,10 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, memory_absorb, memory_erase, memory_find, row, writer::Db};
+use super::{SqliteStorage, memory_absorb, memory_curate, memory_find, row, writer::Db};
 use crate::{
-    AbsorbOutcome, AbsorbRequest, Cursor, Episode, ErasureReport, FOUND_MAX, FactCorrection,
-    FactQuestion, FactSource, FactView, FoundFacts, GraphStore, Page, PageRequest, Result,
-    SOURCES_SHOWN,
+    AbsorbOutcome, AbsorbRequest, Episode, FOUND_MAX, FactQuestion, FactSource, FactView,
+    FoundFacts, GraphStore, Page, PageRequest, Result, SOURCES_SHOWN,
 };
 
 /// The columns of [`fact`], of `facts f`.
@@ -115,6 +114,29 @@ pub(super) fn read(
     Ok(found)
 }
 
+/// Where a fact comes from, the latest first.
+pub(super) fn sources(
+    db: &Connection,
+    org: &OrgId,
+    scope: &MemoryScope,
+    fact: FactId,
+    limit: u32,
+) -> Result<Vec<FactSource>> {
+    let mut statement = db.prepare_cached(
+        "SELECT session_id, part, told_at FROM fact_sources
+         WHERE org_id = ?1 AND scope = ?2 AND fact = ?3
+         ORDER BY told_at DESC, session_id DESC, part DESC LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![org.as_str(), scope.0, fact.0, limit], |row| {
+        Ok(FactSource {
+            session: row::session_id(row, 0)?,
+            part: row.get(1)?,
+            told_at: row::time(row, 2)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// A fact with its names and sources.
 pub(super) fn view(
     db: &Connection,
@@ -122,20 +144,7 @@ pub(super) fn view(
     scope: &MemoryScope,
     fact: Fact,
 ) -> Result<FactView> {
-    let mut statement = db.prepare_cached(
-        "SELECT session_id, part, told_at FROM fact_sources
-         WHERE org_id = ?1 AND scope = ?2 AND fact = ?3
-         ORDER BY told_at DESC, session_id DESC, part DESC LIMIT ?4",
-    )?;
-    let values = params![org.as_str(), scope.0, fact.id.0, SOURCES_SHOWN];
-    let rows = statement.query_map(values, |row| {
-        Ok(FactSource {
-            session: row::session_id(row, 0)?,
-            part: row.get(1)?,
-            told_at: row::time(row, 2)?,
-        })
-    })?;
-    let sources = rows.collect::<rusqlite::Result<_>>()?;
+    let sources = sources(db, org, scope, fact.id, SOURCES_SHOWN)?;
     let subject = name(db, org, scope, fact.subject)?;
     let object = name(db, org, scope, fact.object)?;
     Ok(FactView { fact, subject, object, sources })
@@ -216,39 +225,6 @@ impl GraphStore for SqliteStorage {
         let (org, scope) = (org.clone(), scope.clone());
         self.readers.read(move |db: &Connection| why(db, &org, &scope, id)).await
     }
-
-    async fn correct_fact(
-        &self,
-        org: &OrgId,
-        scope: &MemoryScope,
-        id: FactId,
-        correction: FactCorrection,
-        now: Timestamp,
-    ) -> Result<bool> {
-        let (org, scope) = (org.clone(), scope.clone());
-        let decision = move |db: &Db<'_>| {
-            let Some(known) = self::read(db.connection, &org, &scope, id)? else {
-                return Ok(false);
-            };
-            db.removes();
-            memory_absorb::correct(db.connection, &org, &scope, known, &correction, now)?;
-            Ok(true)
-        };
-        self.writer.decide(decision).await
-    }
-
-    async fn drop_fact(&self, org: &OrgId, scope: &MemoryScope, id: FactId) -> Result<bool> {
-        let (org, scope) = (org.clone(), scope.clone());
-        let decision = move |db: &Db<'_>| {
-            let Some(known) = self::read(db.connection, &org, &scope, id)? else {
-                return Ok(false);
-            };
-            db.removes();
-            drop_fact(db.connection, &org, &scope, &known)?;
-            Ok(true)
-        };
-        self.writer.decide(decision).await
-    }
 }
 
 fn list(
@@ -257,22 +233,7 @@ fn list(
     scope: &MemoryScope,
     page: &PageRequest,
 ) -> Result<Page<FactView>> {
-    let after = page.after.as_ref();
-    let key = after.and_then(|cursor| cursor.key.parse().ok()).unwrap_or(i64::MAX);
-    let mut statement = db.prepare_cached(concat!(
-        "SELECT ",
-        fact_columns!(),
-        " FROM facts f WHERE f.org_id = ?1 AND f.scope = ?2 AND (f.told_at, f.fact) < (?3, ?4)
-         ORDER BY f.told_at DESC, f.fact DESC LIMIT ?5"
-    ))?;
-    let from = after.map_or(i64::MAX, |cursor| cursor.at);
-    let values = params![org.as_str(), scope.0, from, key, page.limit() + 1];
-    let rows = statement.query_map(values, fact)?;
-    let facts: Vec<Fact> = rows.collect::<rusqlite::Result<_>>()?;
-    let found = Page::from_rows(facts, page.limit(), |fact: &Fact| Cursor {
-        at: fact.told_at.as_millis(),
-        key: fact.id.0.to_string(),
-    });
+    let found = memory_curate::facts(db, org, scope, None, page)?;
     let views = found.items.into_iter().map(|fact| view(db, org, scope, fact));
     Ok(Page { items: views.collect::<Result<_>>()?, next: found.next })
 }
@@ -308,18 +269,4 @@ fn why(
         }));
     }
     Ok(Some((view, episodes)))
-}
-
-/// Removes a fact, and those of its ends of which nothing else is known.
-fn drop_fact(db: &Connection, org: &OrgId, scope: &MemoryScope, known: &Fact) -> Result<()> {
-    memory_erase::erase_fact(db, org, scope, known.id, &mut ErasureReport::default())?;
-    for end in [known.subject, known.object] {
-        db.prepare_cached(
-            "DELETE FROM entities WHERE org_id = ?1 AND scope = ?2 AND entity = ?3
-             AND NOT EXISTS (SELECT 1 FROM facts WHERE org_id = ?1 AND scope = ?2 AND subject = ?3)
-             AND NOT EXISTS (SELECT 1 FROM facts WHERE org_id = ?1 AND scope = ?2 AND object = ?3)",
-        )?
-        .execute(params![org.as_str(), scope.0, end.0])?;
-    }
-    Ok(())
 }

@@ -202,6 +202,10 @@ impl Memory for EmbeddedMemory {
     async fn forget(&self, _request: &ForgetRequest) -> Result<ErasureReport, MemoryError> {
         Ok(ErasureReport::default())
     }
+
+    fn is_in_store(&self) -> bool {
+        true
+    }
 }
 
 /// Everything both sides said, a line each, without what is never remembered.

@@ -29,22 +29,23 @@ use epilogue_storage::{
     AddIntegrationOutcome, AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite,
     AnalysisResult, AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore,
     ClaimInbound, ClaimRequest, ClaimUploads, ClaimedStep, CommitStats, ConnectionStore,
-    Credential, DeleteAgentOutcome, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore,
-    DetachOutcome, DirectoryStore, DroppedUploads, DueInbox, DueLane, DueSession, DueUploads,
-    EndReceipt, Episode, ErasureStep, FactCorrection, FactQuestion, FactView, FinishTurnOutcome,
-    FinishTurnRequest, FoundFacts, GraphStore, HistoryEntry, HistoryPage, HistoryStore, Hits,
-    InboundClaim, InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore,
-    KeyHash, LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch,
-    NewUpload, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin, Organization,
-    OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent, ProjectAgentStore,
-    ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome, RecentFilter,
-    RecentSessions, RememberOutcome, RememberRequest, ResendOutcome, Result, ResultFacets,
-    ResultFilter, ResultHit, ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome,
-    SessionCensus, SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest,
-    StageStore, StepCensus, StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore,
-    TakeStage, TakeStageOutcome, TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome,
-    UploadReport, UploadStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
-    WriteProjectAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
+    CorrectFactOutcome, CorrectFactRequest, Credential, CurationStore, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
+    DroppedUploads, DueInbox, DueLane, DueSession, DueUploads, EndReceipt, Episode, ErasureStep,
+    FactQuestion, FactView, FinishTurnOutcome, FinishTurnRequest, FoundFacts, GraphStore,
+    HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport,
+    InboxCensus, InboxStore, IntegrationStore, KeyHash, KnownFact, LedgerRow, LedgerStore,
+    LiveBounds, LiveConversations, MemoryStore, Mismatch, NewUpload, OffsetPage, OpenOutcome,
+    OpenRequest, OpenedWithin, Organization, OrganizationConfig, Page, PageRequest, Progress,
+    Project, ProjectAgent, ProjectAgentStore, ProjectStats, PutCarrierOutcome,
+    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, RememberOutcome,
+    RememberRequest, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
+    StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage, TakeStageOutcome,
+    TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome, UploadReport, UploadStore,
+    WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteSaid,
+    WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -215,6 +216,7 @@ scheduled!(MemoryStore {
     fn scopes_of(org: &OrgId, person: PersonKey) -> Vec<MemoryScope>;
     fn forgotten_at(org: &OrgId, person: PersonKey) -> Option<Timestamp>;
     fn erase_person(org: &OrgId, person: &Person, scopes: &[MemoryScope], now: Timestamp) -> ErasureStep;
+    fn expire_memory(org: &OrgId, before: Timestamp) -> ErasureStep;
     fn erase_transcripts(org: &OrgId, person: &Person, now: Timestamp) -> ErasureStep;
 });
 
@@ -225,8 +227,17 @@ scheduled!(GraphStore {
     fn list_facts(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<FactView>;
     fn entity(org: &OrgId, scope: &MemoryScope, entity: EntityId) -> Option<(Entity, Vec<FactView>)>;
     fn why(org: &OrgId, scope: &MemoryScope, fact: FactId) -> Option<(FactView, Vec<Episode>)>;
-    fn correct_fact(org: &OrgId, scope: &MemoryScope, fact: FactId, correction: FactCorrection, now: Timestamp) -> bool;
-    fn drop_fact(org: &OrgId, scope: &MemoryScope, fact: FactId) -> bool;
+});
+
+scheduled!(CurationStore {
+    fn known_facts(org: &OrgId, scope: &MemoryScope, as_of: Option<Timestamp>, sources_max: u32, page: &PageRequest) -> Page<KnownFact>;
+    fn pick_facts(org: &OrgId, scope: &MemoryScope, facts: &[FactId]) -> Vec<KnownFact>;
+    fn pick_entities(org: &OrgId, scope: &MemoryScope, entities: &[EntityId]) -> Vec<Entity>;
+    fn list_entities(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<Entity>;
+    fn list_episodes(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<Episode>;
+    fn correct_fact(request: CorrectFactRequest, now: Timestamp) -> CorrectFactOutcome;
+    fn drop_fact(org: &OrgId, scope: &MemoryScope, fact: FactId, by: Option<String>, now: Timestamp) -> bool;
+    fn note_erasure(org: &OrgId, entry: Activity) -> ();
 });
 
 scheduled!(ActivityStore {

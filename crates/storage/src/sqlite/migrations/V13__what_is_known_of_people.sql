@@ -2,6 +2,8 @@
 
 -- How many messages of a conversation have been put into the graph: absorbed in parts, each once.
 ALTER TABLE episodes ADD COLUMN absorbed INTEGER NOT NULL DEFAULT 0;
+-- What is older than its organization keeps is found by its age.
+CREATE INDEX episodes_by_age ON episodes (org_id, at);
 
 -- Who was forgotten, and when: what began before that is never remembered again.
 CREATE TABLE memory_people (
@@ -69,6 +71,8 @@ CREATE TABLE fact_sources (
     told_at    INTEGER NOT NULL,
     PRIMARY KEY (org_id, scope, fact, session_id, part)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX fact_sources_by_session ON fact_sources (org_id, scope, session_id);
 
 -- What a sentence is like, as numbers of the model of that name.
 CREATE TABLE fact_vectors (
