@@ -1,7 +1,10 @@
 //! Carries one conversation over, message by message. The next is sent when the server shows the one
 //! before, for it promises neither to keep what it takes nor to keep it in order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+};
 
 use epilogue_core::{
     Span, Timestamp,
@@ -211,10 +214,11 @@ impl Carriage<'_> {
     fn told(&self, total: usize, left: usize) -> String {
         let mut told = format!("{total} messages are in Graphiti");
         if self.upload.progress.lost > 0 {
-            told += &format!("; {} were sent again", self.upload.progress.lost);
+            // Writing to a string does not fail.
+            let _ = write!(told, "; {} were sent again", self.upload.progress.lost);
         }
         if left > 0 {
-            told += &format!("; {left} stand there twice, and the server removes none");
+            let _ = write!(told, "; {left} stand there twice, and the server removes none");
             tracing::warn!(left, session = %self.upload.session, "Graphiti keeps doubles");
         }
         told

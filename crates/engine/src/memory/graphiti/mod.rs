@@ -84,7 +84,11 @@ impl Graphiti {
         clock: SharedClock,
     ) -> Result<Self, MemoryError> {
         let client = GraphitiClient::new(settings.url, settings.timeout, clock.clone());
-        let client = client.map_err(|error| failed("no client", error.to_string(), false))?;
+        let client = client.map_err(|error| MemoryError::Service {
+            service: "Graphiti",
+            why: format!("no client: {error}"),
+            is_passing: false,
+        })?;
         Ok(Self {
             storage,
             clock,
@@ -98,7 +102,7 @@ impl Graphiti {
 
     /// Whether anybody answers there. Not whether anything is stored: see [`Condition`].
     pub async fn is_there(&self) -> Result<(), MemoryError> {
-        self.client.is_there().await.map_err(of_client)
+        self.client.is_there().await.map_err(|error| of_client(&error))
     }
 
     /// What the server shows of a group, back to before `since` or to its beginning.
@@ -152,7 +156,7 @@ impl Memory for Graphiti {
     }
 
     async fn recall(&self, asked: &RecallRequest) -> Result<Option<Recollection>, MemoryError> {
-        self.recalled(asked).await.map_err(of_client)
+        self.recalled(asked).await.map_err(|error| of_client(&error))
     }
 
     /// The server lists no facts; it is asked for those that fit best, and tells no more of them than
@@ -170,7 +174,7 @@ impl Memory for Graphiti {
             as_of: None,
             limit: page.limit(),
         };
-        let recalled = self.recalled(&asked).await.map_err(of_client)?;
+        let recalled = self.recalled(&asked).await.map_err(|error| of_client(&error))?;
         Ok(Page { items: recalled.unwrap_or_default().facts, next: None })
     }
 
@@ -192,11 +196,7 @@ fn standing(upload: &Upload, total: usize) -> String {
     }
 }
 
-fn failed(what: &str, why: String, is_passing: bool) -> MemoryError {
-    MemoryError::Service { service: "Graphiti", why: format!("{what}: {why}"), is_passing }
-}
-
-fn of_client(error: ClientError) -> MemoryError {
+fn of_client(error: &ClientError) -> MemoryError {
     let is_passing = !error.is_final();
     MemoryError::Service { service: "Graphiti", why: error.to_string(), is_passing }
 }

@@ -60,7 +60,7 @@ fn told(fact: Fact, rank: u32, episodes: &HashMap<&str, &StoredEpisode>) -> Reca
         subject: fact.source_node_uuid,
         relation: fact.name.to_lowercase(),
         object: fact.target_node_uuid,
-        sentence: fact.fact,
+        sentence: fact.sentence,
         valid_from: fact.valid_at,
         valid_until: fact.invalid_at,
         learned_at: fact.created_at.or(fact.valid_at).unwrap_or_default(),

@@ -59,7 +59,8 @@ pub(super) struct Fact {
     pub uuid: String,
     #[serde(default)]
     pub name: String,
-    pub fact: String,
+    #[serde(rename = "fact")]
+    pub sentence: String,
     #[serde(default, deserialize_with = "time")]
     pub valid_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "time")]
