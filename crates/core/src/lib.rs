@@ -29,6 +29,7 @@ pub mod step;
 pub mod subscription;
 pub mod texting;
 pub mod time;
+pub mod upload;
 pub mod usage;
 pub mod variable_spec;
 pub mod variables;

@@ -63,6 +63,7 @@ impl Listening {
         let engine = self.assembly.api.engine().clone();
         let worker = Worker::new(&engine);
         let inbox = self.assembly.inbox.clone();
+        let uploads = self.assembly.uploads.clone();
         let retention = self.assembly.retention.clone();
         let Lifecycle { stop, cut } = lifecycle;
         let listening =
@@ -70,7 +71,14 @@ impl Listening {
         let sweeping = engine.run_sweeper(stop.clone());
         let working = async {
             tokio::select! {
-                _ = async { tokio::join!(worker.run(stop.clone()), inbox.run(stop.clone())) } => {}
+                _ = async {
+                    let carried = async {
+                        if let Some(uploads) = &uploads {
+                            uploads.run(stop.clone()).await;
+                        }
+                    };
+                    tokio::join!(worker.run(stop.clone()), inbox.run(stop.clone()), carried)
+                } => {}
                 () = cut.cancelled() => tracing::warn!("work was cut; its leases will run out"),
             }
         };

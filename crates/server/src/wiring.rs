@@ -17,6 +17,7 @@ use epilogue_engine::{
     media::MediaPlane,
     memory::{
         EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory, Retention,
+        graphiti::{Graphiti, UploadWorker},
     },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
@@ -30,7 +31,7 @@ use epilogue_storage::{
 use secrecy::SecretString;
 
 use crate::{
-    config::{Config, ConfigError, SpeechConfig, StorageUrl},
+    config::{Config, ConfigError, MemoryBackend, SpeechConfig, StorageUrl},
     data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
     stage::{NoStage, Stage, StageError},
 };
@@ -98,6 +99,8 @@ pub struct Assembly {
     pub operator: OperatorKey,
     /// Answers messages that people send.
     pub inbox: InboxWorker,
+    /// Carries conversations to Graphiti, if that remembers.
+    pub uploads: Option<UploadWorker>,
     /// Lets go of what is remembered for too long.
     pub retention: Retention,
     /// Held for as long as the server lives.
@@ -120,13 +123,30 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
     let settings = settings(config, &operator, &secret)?;
     let media = media(config, &ids).await?;
-    let engine = Engine::new(parts(config, storage, media, (clock, ids))?);
+    let graphiti = graphiti(config, &storage, &clock)?;
+    let parts = parts(config, (storage, graphiti.clone()), media, (clock, ids))?;
+    let engine = Engine::new(parts);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
+    let uploads = graphiti.map(|graphiti| UploadWorker::new(api.engine(), graphiti));
     let retention = retention(config, &api);
-    Ok(Assembly { api, operator, inbox, retention, lock })
+    Ok(Assembly { api, operator, inbox, uploads, retention, lock })
+}
+
+/// The Graphiti server that remembers, if one does.
+fn graphiti(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    clock: &SharedClock,
+) -> Result<Option<Arc<Graphiti>>, StartError> {
+    if config.memory.backend == MemoryBackend::Embedded {
+        return Ok(None);
+    }
+    let settings = config.memory.graphiti();
+    let graphiti = Graphiti::new(settings, storage.clone(), clock.clone());
+    graphiti.map(Arc::new).map(Some).map_err(|error| StartError::Outgoing(error.into()))
 }
 
 /// For how long each organization keeps what is remembered.
@@ -163,7 +183,7 @@ fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<d
 
 fn parts(
     config: &Config,
-    storage: Arc<dyn Storage>,
+    (storage, graphiti): (Arc<dyn Storage>, Option<Arc<Graphiti>>),
     media: Arc<dyn MediaPlane>,
     (clock, ids): (SharedClock, Arc<Ids>),
 ) -> Result<Parts, StartError> {
@@ -179,7 +199,10 @@ fn parts(
         models,
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory: memory(config, &storage, &models, (&clock, &ids))?,
+        memory: match graphiti {
+            Some(graphiti) => graphiti,
+            None => memory(config, &storage, &models, (&clock, &ids))?,
+        },
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),

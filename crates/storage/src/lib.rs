@@ -36,6 +36,7 @@ mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
+mod upload;
 
 pub use activity::{
     ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityStore, ActivityText,
@@ -97,6 +98,10 @@ pub use subscription::{GONE_STEPS_MAX, SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
+pub use upload::{
+    ClaimUploads, DroppedUploads, DueUploads, NewUpload, UploadCensus, UploadClaim, UploadOutcome,
+    UploadReport, UploadStore,
+};
 
 /// Everything a backend offers.
 #[async_trait::async_trait]
@@ -121,6 +126,7 @@ pub trait Storage:
     + InboxStore
     + ResultStore
     + HistoryStore
+    + UploadStore
     + Send
     + Sync
 {

@@ -7,6 +7,7 @@
 mod embedded;
 mod embeddings;
 mod forget;
+pub mod graphiti;
 mod people;
 mod recollection;
 mod retention;
@@ -138,6 +139,21 @@ impl MemoryError {
     }
 }
 
+/// How a memory is, as far as it depends on others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// It depends on nobody.
+    #[default]
+    Own,
+    /// The service behind it stores what it takes, as far as has been seen.
+    Well,
+    /// The service takes what it is given and stores nothing.
+    Stalled {
+        /// When that was noticed.
+        since: Timestamp,
+    },
+}
+
 /// Remembers conversations and recalls what follows from them when the same person returns.
 #[async_trait]
 pub trait Memory: Send + Sync {
@@ -159,6 +175,11 @@ pub trait Memory: Send + Sync {
     /// Forgets a person wherever this memory keeps things outside the store, which
     /// [`crate::Engine::forget`] clears by itself before it asks. Harmless to repeat.
     async fn forget(&self, request: &ForgetRequest) -> Result<ErasureReport, MemoryError>;
+
+    /// How it is.
+    fn condition(&self) -> Condition {
+        Condition::Own
+    }
 
     /// Whether everything is kept in the store, where single facts can be looked at and put right.
     fn is_in_store(&self) -> bool {

@@ -77,15 +77,20 @@ impl StepError {
 
     /// A fault of the store, or of a service, with its causes.
     pub fn because(what: &str, error: &dyn std::error::Error) -> Self {
-        let mut detail = format!("{what}: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // Writing to a string does not fail.
-            let _ = write!(detail, ": {cause}");
-            source = cause.source();
-        }
-        Self::again(detail)
+        Self::again(explain(what, error))
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn explain(what: &str, error: &dyn std::error::Error) -> String {
+    let mut detail = format!("{what}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string does not fail.
+        let _ = write!(detail, ": {cause}");
+        source = cause.source();
+    }
+    detail
 }
 
 /// Runs one attempt. `once` is set when it does what is done once at most.

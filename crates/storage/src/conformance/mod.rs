@@ -54,6 +54,7 @@ mod suite;
 pub mod tenants;
 pub mod texting;
 pub mod turns;
+pub mod uploads;
 pub mod variables;
 pub mod whole_turns;
 
@@ -64,7 +65,7 @@ mod prelude {
         CurationStore as _, DeliveryStore as _, DirectoryStore as _, GraphStore as _,
         HistoryStore as _, InboxStore as _, IntegrationStore as _, LedgerStore as _,
         MemoryStore as _, ProjectAgentStore as _, ResultStore as _, SessionStore as _,
-        StageStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _,
+        StageStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _, UploadStore as _,
     };
 }
 

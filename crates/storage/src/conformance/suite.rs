@@ -314,6 +314,18 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            uploads {
+                a_conversation_is_queued_once,
+                of_a_lane_one_conversation_is_under_way_in_the_order_of_their_ends,
+                progress_is_on_record_and_forgives_failures,
+                a_lost_claim_on_an_upload_writes_nothing,
+                the_step_that_waits_is_due_when_its_upload_is_at_rest,
+                a_parked_upload_is_resumed_behind_what_is_under_way,
+                a_dropped_lane_sends_nothing_any_more,
+                what_began_before_its_person_was_forgotten_is_dropped_at_once,
+                uploads_of_nodes_that_are_gone_are_due_at_once,
+                due_uploads_are_read_in_their_order_and_counted,
+            }
             gone {
                 nothing_that_was_said_or_given_outlives_the_purge,
                 messages_stay_where_the_profile_keeps_them,
@@ -390,7 +402,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 30] = [
+    const FILES: [&str; 31] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -419,6 +431,7 @@ mod tests {
         include_str!("tenants.rs"),
         include_str!("texting.rs"),
         include_str!("turns.rs"),
+        include_str!("uploads.rs"),
         include_str!("variables.rs"),
         include_str!("whole_turns.rs"),
     ];

@@ -91,7 +91,11 @@ pub(super) fn scopes_of(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn forgotten_at(db: &Connection, org: &OrgId, person: PersonKey) -> Result<Option<Timestamp>> {
+pub(super) fn forgotten_at(
+    db: &Connection,
+    org: &OrgId,
+    person: PersonKey,
+) -> Result<Option<Timestamp>> {
     let at = db
         .prepare_cached("SELECT forgotten_at FROM memory_people WHERE org_id = ?1 AND person = ?2")?
         .query_row(params![org.as_str(), person.0.as_slice()], |row| row::time(row, 0))

@@ -41,6 +41,8 @@ mod step;
 mod step_settle;
 mod subscription;
 mod turn;
+mod upload;
+mod upload_settle;
 mod variables;
 mod writer;
 

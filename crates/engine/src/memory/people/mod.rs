@@ -48,7 +48,7 @@ impl Engine {
     ) -> epilogue_storage::Result<Vec<PersonMemory>> {
         let agents = self.store().agents(org).await?;
         let mut memories: BTreeMap<String, Option<AgentId>> = BTreeMap::new();
-        for (_, agent) in agents.iter() {
+        for (_, agent) in &agents {
             let remembering = agent.remembers_as();
             memories.insert(person.memory_scope(remembering).0, Some(remembering.clone()));
         }

@@ -22,27 +22,30 @@ use epilogue_core::{
     session::AgentVersion,
     step::Attempt,
     texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
+    upload::{self, Upload},
 };
 use epilogue_storage::{
     AbsorbOutcome, AbsorbRequest, ActivityCount, ActivityFilter, ActivityOrder, ActivityStore,
     AddIntegrationOutcome, AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite,
     AnalysisResult, AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore,
-    ClaimInbound, ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, CorrectFactOutcome,
-    CorrectFactRequest, Credential, CurationStore, DeleteAgentOutcome, Delivery, DeliveryAttempt,
-    DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore, DueInbox, DueLane, DueSession,
-    EndReceipt, Episode, ErasureStep, FactQuestion, FactView, FinishTurnOutcome, FinishTurnRequest,
-    FoundFacts, GraphStore, HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim,
-    InboundOutcome, InboundReport, InboxCensus, InboxStore, IntegrationStore, KeyHash, KnownFact,
-    LedgerRow, LedgerStore, LiveBounds, LiveConversations, MemoryStore, Mismatch, OffsetPage,
-    OpenOutcome, OpenRequest, OpenedWithin, Organization, OrganizationConfig, Page, PageRequest,
-    Progress, Project, ProjectAgent, ProjectAgentStore, ProjectStats, PutCarrierOutcome,
+    ClaimInbound, ClaimRequest, ClaimUploads, ClaimedStep, CommitStats, ConnectionStore,
+    CorrectFactOutcome, CorrectFactRequest, Credential, CurationStore, DeleteAgentOutcome,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
+    DroppedUploads, DueInbox, DueLane, DueSession, DueUploads, EndReceipt, Episode, ErasureStep,
+    FactQuestion, FactView, FinishTurnOutcome, FinishTurnRequest, FoundFacts, GraphStore,
+    HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport,
+    InboxCensus, InboxStore, IntegrationStore, KeyHash, KnownFact, LedgerRow, LedgerStore,
+    LiveBounds, LiveConversations, MemoryStore, Mismatch, NewUpload, OffsetPage, OpenOutcome,
+    OpenRequest, OpenedWithin, Organization, OrganizationConfig, Page, PageRequest, Progress,
+    Project, ProjectAgent, ProjectAgentStore, ProjectStats, PutCarrierOutcome,
     PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, RememberOutcome,
     RememberRequest, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
     ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
     SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
     StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage, TakeStageOutcome,
-    TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
-    WriteProjectAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
+    TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome, UploadReport, UploadStore,
+    WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteSaid,
+    WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -282,6 +285,20 @@ scheduled!(InboxStore {
     fn release_inbox(alive: &[NodeId], now: Timestamp) -> u64;
     fn list_inbound(org: &OrgId, state: Option<&str>, page: &PageRequest) -> Page<InboundMessage>;
     fn inbox_census() -> InboxCensus;
+});
+
+scheduled!(UploadStore {
+    fn enqueue_upload(upload: NewUpload, now: Timestamp) -> Upload;
+    fn upload(org: &OrgId, session: SessionId) -> Option<Upload>;
+    fn due_uploads(now: Timestamp, after: Option<&OrgId>, limit: u32) -> Vec<DueUploads>;
+    fn next_due_upload() -> Option<Timestamp>;
+    fn claim_uploads(request: ClaimUploads, now: Timestamp) -> Vec<Upload>;
+    fn advance_upload(claim: &UploadClaim, progress: upload::Progress, lease_until: Timestamp) -> UploadOutcome;
+    fn settle_upload(claim: &UploadClaim, report: UploadReport, now: Timestamp) -> UploadOutcome;
+    fn resume_upload(org: &OrgId, session: SessionId, now: Timestamp) -> bool;
+    fn drop_uploads(org: &OrgId, scope: &MemoryScope, now: Timestamp) -> DroppedUploads;
+    fn release_uploads(alive: &[NodeId], now: Timestamp) -> u64;
+    fn upload_census() -> UploadCensus;
 });
 
 scheduled!(ResultStore {
