@@ -1,5 +1,5 @@
-//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`, and what is
-//! remembered: `cargo run -p epilogue-bench -- memory`.
+//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`, and what
+//! is remembered: `cargo run -p epilogue-bench -- memory`.
 //!
 //! Each command drives a real server process over the loopback, measures what it is held against
 //! in the same run, prints a table and keeps the figures as JSON in `target/bench/`.
@@ -73,10 +73,10 @@ enum Command {
     Expiry,
     /// What it costs to start, to hold open sessions and to have a long past
     Idle,
-    /// How much of what people said is recalled when it is asked for
-    Memory(memory::Options),
     /// How many viewers watch avatars at once without a stall, and how fast an end reaches them
     Viewers,
+    /// How much of what people said is recalled when it is asked for
+    Memory(memory::Options),
     #[command(hide = true)]
     EmptyServer,
 }
@@ -88,8 +88,8 @@ impl Command {
             Self::Turns => "turns",
             Self::Expiry => "expiry",
             Self::Idle => "idle",
-            Self::Memory(_) => "memory",
             Self::Viewers => "viewers",
+            Self::Memory(_) => "memory",
             Self::EmptyServer => "empty-server",
         }
     }

@@ -59,10 +59,11 @@ pub async fn measure(options: &Options, folder: &Path) -> Result<()> {
         misses(&outcome.asked);
     }
     let size = format!(
-        "{} people, {} questions, {} facts, answers by {}",
+        "{} people, {} questions, {} facts, {} conversations unread, answers by {}",
         cases.len(),
         outcome.asked.len(),
         outcome.facts,
+        outcome.unread,
         options.name.as_deref().unwrap_or("the set"),
     );
     let machine = Machine::describe(folder);
@@ -142,7 +143,51 @@ fn misses(asked: &[Asked]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, routing::post};
+    use serde_json::json;
+
     use super::*;
+
+    /// An endpoint that gives these answers, one for each request.
+    async fn endpoint(answers: Vec<String>) -> String {
+        let answers = Arc::new(Mutex::new(answers.into_iter()));
+        let answer = move || async move {
+            let text = answers.lock().expect("not poisoned").next();
+            let text = text.expect("one request for each conversation");
+            let piece = json!({ "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": "stop" }] });
+            ([("content-type", "text/event-stream")], format!("data: {piece}\n\ndata: [DONE]\n\n"))
+        };
+        let app = Router::new().route("/v1/chat/completions", post(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        format!("http://{address}/v1")
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_asked_about_each_conversation_and_its_answers_count() {
+        let mut cases = people::read(&people::folder()).expect("it reads");
+        cases.truncate(3);
+        let answers = cases.iter().flat_map(|case| &case.answers).map(ToString::to_string);
+        let model = endpoint(answers.collect()).await;
+        let options =
+            Options { model: Some(model), name: Some("any".into()), ..Options::default() };
+        let asked = run::run(&cases, &options).await.expect("it runs");
+        let written = run::run(&cases, &Options::default()).await.expect("it runs");
+        assert_eq!((asked.facts, asked.unread), (written.facts, 0));
+        assert!(asked.facts > 30, "{}", asked.facts);
+        let recalled = |outcome: &run::Outcome| {
+            outcome.asked.iter().map(|asked| asked.recalled.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(recalled(&asked), recalled(&written));
+
+        let prose = endpoint(vec!["There is nothing to remember.".into(); 100]).await;
+        let options = Options { model: Some(prose), ..options };
+        let unread = run::run(&cases[..1], &options).await.expect("it runs");
+        assert_eq!((unread.facts, unread.unread), (0, cases[0].sessions.len()));
+    }
 
     #[tokio::test]
     async fn the_hybrid_search_beats_plain_full_text_search_on_the_evaluation_set() {

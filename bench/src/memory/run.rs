@@ -11,7 +11,7 @@ use epilogue_engine::{
     llm::{LanguageModel, OpenAi},
     memory::{
         Conversation, EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Ingested,
-        Memory, RecallRequest, RecalledFact,
+        Memory, MemoryError, RecallRequest, RecalledFact,
     },
 };
 use epilogue_storage::{PageRequest, sqlite::SqliteStorage};
@@ -31,6 +31,9 @@ use crate::Result;
 /// How often a conversation is handed over again that is not remembered yet.
 const ROUNDS_MAX: usize = 64;
 
+/// How long a model may be silent, which is long where it runs on the same machine.
+const SILENCE_S: u64 = 300;
+
 /// How long a model may take for a conversation.
 const PATIENCE: Span = Span::from_secs(600);
 
@@ -45,6 +48,8 @@ const SEED: u64 = 6;
 pub struct Outcome {
     /// How many facts are known.
     pub facts: usize,
+    /// Of how many conversations the model gave no usable answer: nothing is known from them.
+    pub unread: usize,
     /// Each question.
     pub asked: Vec<Asked>,
 }
@@ -84,7 +89,8 @@ pub async fn run(cases: &[Case], options: &Options) -> Result<Outcome> {
     let bench = Remembering::start(options)?;
     let mut outcome = Outcome::default();
     for (case, place) in cases.iter().zip(1..) {
-        let scope = bench.remember(case).await?;
+        let (scope, unread) = bench.remember(case).await?;
+        outcome.unread += unread;
         let facts = bench.facts(&scope).await?;
         outcome.facts += facts.len();
         bench.clock.set(case.today);
@@ -170,8 +176,9 @@ impl Remembering {
         })
     }
 
-    /// Has everything remembered that a person said.
-    async fn remember(&self, case: &Case) -> Result<MemoryScope> {
+    /// Has everything remembered that a person said. How many conversations could not be read.
+    async fn remember(&self, case: &Case) -> Result<(MemoryScope, usize)> {
+        let mut unread = 0;
         let person = Person::new(&case.name).ok_or("a person without a name")?;
         let scope = person.memory_scope(&self.agent);
         for (session, answer) in case.sessions.iter().zip(&case.answers) {
@@ -179,7 +186,7 @@ impl Remembering {
             if let Some(written) = &self.written {
                 written.lay_ready(answer.to_string());
             }
-            self.ingest(Conversation {
+            let conversation = Conversation {
                 org: self.org.clone(),
                 scope: scope.clone(),
                 person: person.clone(),
@@ -189,25 +196,28 @@ impl Remembering {
                 messages: session.transcript(),
                 model: Some(self.model.clone()),
                 patience: PATIENCE,
-            })
-            .await
-            .map_err(|error| format!("{}: {error}", case.name))?;
+            };
+            let is_read = self.ingest(conversation).await;
+            let is_read = is_read.map_err(|error| format!("{}: {}", case.name, whole(&error)))?;
+            unread += usize::from(!is_read);
             if self.written.as_ref().is_some_and(|written| !written.is_taken()) {
                 return Err(format!("{}: the model was not asked", case.name).into());
             }
         }
-        Ok(scope)
+        Ok((scope, unread))
     }
 
-    async fn ingest(&self, conversation: Conversation) -> Result<()> {
+    /// Whether it could be read, and all of it.
+    async fn ingest(&self, conversation: Conversation) -> std::result::Result<bool, MemoryError> {
         for _ in 0..ROUNDS_MAX {
-            match self.memory.ingest(conversation.clone()).await? {
-                Ingested::Remembered(_) => return Ok(()),
-                Ingested::Unfinished { .. } => {}
-                Ingested::Forgotten => return Err("nobody asked to be forgotten".into()),
+            match self.memory.ingest(conversation.clone()).await {
+                Ok(Ingested::Unfinished { .. }) => {}
+                Ok(_) => return Ok(true),
+                Err(MemoryError::Answer { .. }) => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        Err(format!("not remembered after {ROUNDS_MAX} rounds").into())
+        Ok(false)
     }
 
     /// Everything that is known.
@@ -237,12 +247,18 @@ impl Remembering {
     }
 }
 
+/// An error with all its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// The model that reads conversations.
 fn model(options: &Options) -> Result<ModelSpec> {
     let key = options.key.as_ref().map(|variable| format!("env:{variable}"));
     let spec = json!({
         "provider": "openai", "base_url": options.model, "name": options.name.as_deref().unwrap_or("written"),
-        "api_key": key, "temperature": 0.0,
+        "api_key": key, "temperature": 0.0, "first_token_timeout_s": SILENCE_S, "stall_timeout_s": SILENCE_S,
     });
     Ok(serde_json::from_value(spec)?)
 }

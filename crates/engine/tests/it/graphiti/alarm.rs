@@ -1,10 +1,12 @@
 //! A server that is down, wrong, slow or dead: what is noticed, and whom it never holds up.
 
+use std::time::Duration;
+
 use epilogue_core::{Span, StepKind};
 use epilogue_engine::memory::Condition;
 
-use super::{Faults, House, PATIENCE, of, said};
-use crate::support::{org, settle, soon};
+use super::{Faults, House, PATIENCE, breathe, of, said};
+use crate::support::{org, soon};
 
 fn is_stalled(house: &House) -> bool {
     matches!(house.app.engine.memory_condition(), Condition::Stalled { .. })
@@ -86,8 +88,7 @@ async fn a_server_that_never_answers_delays_no_open_and_no_end() {
     soon(async {
         while !open.is_finished() {
             house.app.advance(Span::from_millis(10));
-            settle().await;
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            breathe(Duration::from_millis(1)).await;
         }
     })
     .await;

@@ -30,7 +30,7 @@ async fn a_person_is_forgotten_and_nobody_else() {
     assert!(forgotten(&house, "nobody").await.is_empty());
 }
 
-/// With FalkorDB the server answers that it has deleted the group, and has not.
+/// With `FalkorDB` the server answers that it has deleted the group, and has not.
 #[tokio::test]
 async fn what_the_server_keeps_all_the_same_is_in_the_report() {
     let faults = Faults { deletes_nothing: true, ..Faults::default() };

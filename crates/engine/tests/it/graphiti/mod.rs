@@ -115,8 +115,7 @@ impl House {
     async fn tick(&self) {
         self.app.run_until_idle().await;
         self.app.advance(self.tick.0);
-        // Sockets are only looked at when there is nothing else to do.
-        tokio::time::sleep(self.tick.1).await;
+        breathe(self.tick.1).await;
     }
 
     async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
@@ -177,6 +176,12 @@ impl House {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("epilogue_{name} ")));
         line.map_or(0, |value| value.parse().expect("a number"))
     }
+}
+
+/// Lets what comes over sockets come: they are only looked at when there is nothing else to do.
+#[expect(clippy::disallowed_methods, reason = "sockets know no simulated time")]
+async fn breathe(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 fn of(open: &mut OpenSession, who: &str) {

@@ -39,7 +39,7 @@ pub struct Faults {
     pub latency_least: Span,
     /// The message that ends the only worker, while everything else goes on as if nothing had happened.
     pub dies_of: Option<&'static str>,
-    /// Whether every group is a database of its own, as with FalkorDB: nothing in it is ever deleted.
+    /// Whether every group is a database of its own, as with `FalkorDB`: nothing in it is ever deleted.
     pub deletes_nothing: bool,
     /// By how much the server's clock is behind.
     pub clock_behind: Span,

@@ -231,14 +231,13 @@ impl World {
     }
 
     fn assemble(&self, storage: Arc<dyn Storage>, node: &str) -> Engine {
-        let memory: Arc<dyn Memory> = match &self.graphiti {
-            Some(settings) => self.graphiti(settings.clone(), &storage),
-            None => {
-                let clock = Arc::new(self.clock.clone());
-                let ids = Arc::new(Ids::seeded(self.seed));
-                let real = EmbeddedMemory::new(storage.clone(), self.model.clone(), clock, ids);
-                Arc::new(FakeMemory::new(real, self.mood.clone()))
-            }
+        let memory: Arc<dyn Memory> = if let Some(settings) = &self.graphiti {
+            self.graphiti(settings.clone(), &storage)
+        } else {
+            let clock = Arc::new(self.clock.clone());
+            let ids = Arc::new(Ids::seeded(self.seed));
+            let real = EmbeddedMemory::new(storage.clone(), self.model.clone(), clock, ids);
+            Arc::new(FakeMemory::new(real, self.mood.clone()))
         };
         Engine::new(Parts {
             storage,
