@@ -19,6 +19,7 @@ mod say_audio;
 mod say_text;
 mod settings;
 mod token;
+mod wanted;
 mod whep;
 
 use axum::{
