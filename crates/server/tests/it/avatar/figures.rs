@@ -22,6 +22,11 @@ const HELD: [&str; 10] = [
 /// What a server holds.
 pub type Figures = BTreeMap<String, f64>;
 
+/// Whether a figure is this number.
+pub fn is(figure: f64, number: u32) -> bool {
+    (figure - f64::from(number)).abs() < 0.001
+}
+
 impl House {
     /// All figures, by name.
     pub async fn figures(&self) -> Figures {
@@ -56,7 +61,7 @@ impl House {
     pub async fn holds_nothing(&self) {
         eventually("everything to be free", async || {
             let held = self.held().await;
-            held.values().all(|figure| *figure == 0.0).then_some(())
+            held.values().all(|figure| is(*figure, 0)).then_some(())
         })
         .await;
     }
