@@ -103,9 +103,8 @@ mod tests {
 
     #[test]
     fn nothing_is_held_when_every_figure_is_nothing() {
-        let figures = |value: u32| -> String {
-            HELD.iter().map(|name| format!("{name} {value}\n")).collect()
-        };
+        let figures =
+            |value: u32| -> String { HELD.map(|name| format!("{name} {value}\n")).concat() };
         assert!(Metrics(figures(0)).is_empty().expect("all are there"));
         assert!(!Metrics(figures(1)).is_empty().expect("all are there"));
         let open = format!("{}{OPEN}{{dialect=\"kaltura\"}} 1\n", figures(0));

@@ -39,7 +39,8 @@ impl View {
 
 /// A viewer that has offered to watch.
 pub struct Viewer {
-    rtc: Rtc,
+    /// Large, and moved about.
+    rtc: Box<Rtc>,
     pending: Option<SdpPendingOffer>,
     socket: std::net::UdpSocket,
     address: SocketAddr,
@@ -54,7 +55,7 @@ impl Viewer {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let mut rtc = RtcConfig::new().set_rtp_mode(true).build(time::now());
+        let mut rtc = Box::new(RtcConfig::new().set_rtp_mode(true).build(time::now()));
         rtc.add_local_candidate(Candidate::host(address, "udp")?);
         let mut api = rtc.sdp_api();
         for kind in [MediaKind::Video, MediaKind::Audio] {

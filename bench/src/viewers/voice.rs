@@ -14,8 +14,14 @@ const SYLLABLES: f32 = 4.0;
 
 /// A WAV file with a voice: a few overtones that swell and fade as syllables do. `number` decides how high
 /// it is.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "samples of a few seconds, within their range"
+)]
 pub fn recording(number: usize) -> Vec<u8> {
-    let pitch = 90.0 + crate::load::count(number % 100) as f32;
+    let pitch = 90.0 + (number % 100) as f32;
     let samples = (RECORDING_S * RATE as f32) as u32;
     let sound = (0..samples).flat_map(|sample| {
         let at = sample as f32 / RATE as f32;
