@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-pub use self::viewer::{Answered, Event, Glance};
+pub use self::viewer::{Answered, Event, Glance, Path};
 pub use fantoccini::{Client, Locator};
 
 /// What a headless Chromium needs where there is no desktop, no sandbox and nobody to talk to; and sound

@@ -1,6 +1,6 @@
-// Makes a player for one codec, and hands over its offer. No candidates are waited for.
-const [codec, done] = arguments;
-const pc = makePlayer(codec, {});
+// Makes a player for one codec, with a configuration of its connection, and hands over its offer. No candidates are waited for.
+const [codec, configuration, done] = arguments;
+const pc = makePlayer(codec, configuration);
 pc.createOffer()
   .then(async offer => {
     await pc.setLocalDescription(offer);

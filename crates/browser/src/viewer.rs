@@ -8,6 +8,7 @@ use crate::Browser;
 const PLAYER: &str = include_str!("player.js");
 const OFFER: &str = include_str!("offer.js");
 const PLAY: &str = include_str!("play.js");
+const PATH: &str = include_str!("path.js");
 const LOOK: &str = include_str!("look.js");
 const ACCEPT: &str = "const [answer, done] = arguments;
     pc.setRemoteDescription({ type: 'answer', sdp: answer }).then(() => done(true), e => done(String(e)));";
@@ -62,6 +63,15 @@ pub struct Answered {
     pub error: Option<String>,
 }
 
+/// By which way a player gets what it sees: its own end of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Path {
+    /// `relay`, `host` and so on.
+    pub kind: String,
+    /// How it reaches its relay, if it has one: `udp`, `tcp` or `tls`.
+    pub protocol: Option<String>,
+}
+
 /// Something that happened to the player.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct Event {
@@ -80,8 +90,26 @@ impl Browser {
     ///
     /// If the page makes none.
     pub async fn offer(&self, codec: &str) -> String {
-        let offer = self.run(&with_player(OFFER), vec![codec.into()]).await;
+        self.offer_with(codec, json!({})).await
+    }
+
+    /// Makes a player for one codec, with this configuration of its connection. Returns its offer.
+    ///
+    /// # Panics
+    ///
+    /// If the page makes none.
+    pub async fn offer_with(&self, codec: &str, configuration: Value) -> String {
+        let offer = self.run(&with_player(OFFER), vec![codec.into(), configuration]).await;
         offer.as_str().expect("an offer").to_owned()
+    }
+
+    /// By which way the player gets what it sees. `None`: it has none yet.
+    ///
+    /// # Panics
+    ///
+    /// If the page cannot tell.
+    pub async fn path(&self) -> Option<Path> {
+        serde_json::from_value(self.run(PATH, vec![]).await).expect("a path")
     }
 
     /// Has the player take the answer to its offer.

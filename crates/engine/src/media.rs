@@ -103,6 +103,27 @@ pub struct StageCensus {
     pub for_nobody: u64,
     /// Moments that were left out because the node was late, each as long as a frame of sound.
     pub missed: u64,
+    /// What is relayed.
+    pub relay: RelayCensus,
+}
+
+/// What a relay holds now, and what it has done since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelayCensus {
+    /// Allocations that there are.
+    pub allocations: u64,
+    /// Connections that there are.
+    pub connections: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Attempts at reaching others than us.
+    pub forbidden: u64,
+    /// Datagrams that were handed on, either way.
+    pub datagrams: u64,
+    /// How large they were together, in bytes.
+    pub bytes: u64,
+    /// Datagrams that were dropped.
+    pub dropped: u64,
 }
 
 /// Shows avatars, stops media and frees what it held. One that shows nothing need only release.

@@ -32,3 +32,11 @@ impl MediaClock for SystemMediaClock {
         Box::pin(tokio::time::sleep_until(at.into()))
     }
 }
+
+/// Ready when a moment has come, if there is one.
+pub(crate) async fn sleep_until_some(clock: &dyn MediaClock, wake: Option<Instant>) {
+    match wake {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

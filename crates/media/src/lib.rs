@@ -10,9 +10,11 @@ mod figures;
 pub mod hall;
 #[cfg(test)]
 mod hostile;
+mod net;
 pub mod peer;
 pub mod performance;
 pub mod picture;
+pub mod relay;
 pub mod sound;
 
 pub use connections::{Connection, Connections};

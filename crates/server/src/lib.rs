@@ -8,6 +8,7 @@ pub mod data;
 pub mod exit;
 pub mod http;
 pub mod lifecycle;
+mod relay;
 pub mod running;
 mod stage;
 pub mod telemetry;

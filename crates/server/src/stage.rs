@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{SessionId, Span};
 use epilogue_engine::{
+    clock::SharedClock,
     ids::Ids,
     media::{Clip, MediaPlane, SayFault, SoundFault, StageCensus, StageFault, ViewerFault},
     speech::Sound,
@@ -19,14 +20,16 @@ use epilogue_media::{
     driver::{self, Driver, reachable},
     hall::{BeginError, Limits, OpenError, SayError},
     picture::Pictures,
+    relay::doors::Doors,
     sound,
 };
+use secrecy::SecretString;
 use tokio::{
     sync::{OnceCell, Semaphore},
     task::spawn_blocking,
 };
 
-use crate::config::MediaConfig;
+use crate::{config::MediaConfig, relay};
 
 /// How many sounds are made ready at a time: each takes a processor for a while.
 const SOUNDS_AT_ONCE: usize = 2;
@@ -50,6 +53,7 @@ type Coded = HashMap<String, Arc<OnceCell<Arc<Pictures>>>>;
 /// Avatars and their viewers.
 pub struct Stage {
     driver: Driver,
+    relay: Option<Doors>,
     gallery: Arc<Gallery>,
     coded: Mutex<Coded>,
     sounds: Semaphore,
@@ -57,8 +61,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Opens the socket that viewers are reached by.
-    pub async fn start(config: &MediaConfig, ids: Arc<Ids>) -> Result<Self, StageError> {
+    /// Opens the sockets that viewers are reached by: one for all, and those of the relay.
+    pub async fn start(
+        config: &MediaConfig,
+        ids: Arc<Ids>,
+        clock: SharedClock,
+        relay_secret: SecretString,
+    ) -> Result<Self, StageError> {
         let gallery = Arc::new(Gallery::load(config.avatars.as_deref())?);
         let addresses = if config.public_addresses.is_empty() {
             reachable(config.udp_listen)
@@ -71,7 +80,8 @@ impl Stage {
         let (driver, _, _) = Driver::start(&settings, Arc::new(SystemMediaClock)).await?;
         let (coded, sounds) = (Mutex::default(), Semaphore::new(SOUNDS_AT_ONCE));
         tracing::info!(address = %driver.address(), "viewers of avatars are waited for");
-        Ok(Self { driver, gallery, coded, sounds, ids })
+        let relay = relay::open(config, &driver, clock, relay_secret).await;
+        Ok(Self { driver, relay, gallery, coded, sounds, ids })
     }
 
     async fn pictures(&self, avatar: &str) -> Option<Arc<Pictures>> {
@@ -165,6 +175,7 @@ impl MediaPlane for Stage {
             unsent: counts.not_sent,
             for_nobody: counts.received_for_nobody,
             missed: counts.ticks_missed,
+            relay: relay::census(self.relay.as_ref()).await,
         }
     }
 

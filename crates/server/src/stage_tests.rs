@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use epilogue_core::Timestamp;
+use epilogue_engine::clock::SystemClock;
 
 use super::*;
 use crate::config::Config;
@@ -27,8 +28,12 @@ fn tone(millis: u32) -> Sound {
 async fn stage(sessions_max: u32) -> (Stage, Ids) {
     let mut config = Config::defaults().expect("the defaults hold").media;
     config.udp_listen = "127.0.0.1:0".parse().expect("an address");
+    config.turn_listen = Vec::new();
     config.sessions_max = sessions_max;
-    let stage = Stage::start(&config, Arc::new(Ids::seeded(7))).await.expect("it starts");
+    let clock = Arc::new(SystemClock);
+    let stage = Stage::start(&config, Arc::new(Ids::seeded(7)), clock, "north".into())
+        .await
+        .expect("it starts");
     (stage, Ids::seeded(8))
 }
 
@@ -108,7 +113,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let text = format!(
             "[storage]\nurl = 'sqlite:{}/epilogue.db'\n\
-             [media]\nudp_listen = '127.0.0.1:0'\npublic_host = 'media.example.test'\n\
+             [media]\nudp_listen = '127.0.0.1:0'\nturn_listen = []\npublic_host = 'media.example.test'\n\
              [[organizations]]\nid = 'o'\nname = 'O'\n\
              [[organizations.agents]]\nid = 'a'\nname = 'A'\nkind = 'avatar'\n\
              model = {{ provider = 'scripted' }}\n\

@@ -7,6 +7,9 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::MakeWriter};
 
 use crate::config::{LogFormat, TelemetryConfig};
 
+/// Parts that write a line about every datagram that is not as it should be: anybody may send those.
+const TALKATIVE: &str = "stun_proto=off,stun_types=off,turn_types=off,turn_server_proto=off";
+
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -34,7 +37,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&config.log)?)
+        // What the operator says of one of them comes later, and counts.
+        .with_env_filter(EnvFilter::try_new(format!("{TALKATIVE},{}", config.log))?)
         .with_writer(writer);
     let as_json = match config.log_format {
         LogFormat::Auto => !is_terminal,
@@ -76,6 +80,7 @@ mod tests {
         tracing::dispatcher::with_default(&logs, || {
             tracing::info!(session = 7, "it ended");
             tracing::debug!("not this");
+            tracing::error!(target: "stun_types::message", "nor what anybody may cause");
         });
         let bytes = written.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("text")

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use epilogue_api::{
     Api, Dialects, Settings,
-    dialect::dasha::sms::{Twilio, TwilioSettings},
+    dialect::{
+        dasha::sms::{Twilio, TwilioSettings},
+        kaltura::KalturaSettings,
+    },
     token::SessionTokens,
 };
 use epilogue_core::{NodeId, Span, StepKind};
@@ -109,7 +112,7 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
         |source| StartError::Store { url: format!("{:?}", config.storage.url), source };
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
     let settings = settings(config, &operator, &secret)?;
-    let media = media(config, &ids).await?;
+    let media = media(config, &ids, &clock, &settings.kaltura).await?;
     let engine = Engine::new(parts(config, storage, media, (clock, ids))?);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
@@ -224,11 +227,17 @@ fn settings(
 }
 
 /// Who shows avatars: nobody, and no socket is opened, where nobody may create sessions with one.
-async fn media(config: &Config, ids: &Arc<Ids>) -> Result<Arc<dyn MediaPlane>, StartError> {
+async fn media(
+    config: &Config,
+    ids: &Arc<Ids>,
+    clock: &SharedClock,
+    kaltura: &KalturaSettings,
+) -> Result<Arc<dyn MediaPlane>, StartError> {
     if !config.shows_avatars() {
         return Ok(Arc::new(NoStage(Connections::default())));
     }
-    Ok(Arc::new(Stage::start(&config.media, Arc::clone(ids)).await?))
+    let (ids, secret) = (Arc::clone(ids), kaltura.relay_secret.clone());
+    Ok(Arc::new(Stage::start(&config.media, ids, clock.clone(), secret).await?))
 }
 
 /// Whoever speaks for avatars, if anybody is configured.

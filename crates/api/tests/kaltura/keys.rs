@@ -128,8 +128,8 @@ fn i5_a_ks_that_was_changed_anywhere_is_401() {
     let good =
         [admin_v2(""), ks(PARTNER, 2, in_an_hour(), "operator"), ks(PARTNER, 0, in_an_hour(), "")];
     let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
-    let changes = (any::<Index>(), vec((any::<Index>(), 0..8_u8), 1..24), any::<Option<Index>>());
-    let run = TestRunner::new(config).run(&changes, |(which, flips, cut)| {
+    let bends = (any::<Index>(), vec((any::<Index>(), 0..8_u8), 1..24), any::<Option<Index>>());
+    let run = TestRunner::new(config).run(&bends, |(which, flips, cut)| {
         let text = which.get(&good);
         let lenient = base64::engine::GeneralPurpose::new(
             &base64::alphabet::URL_SAFE,

@@ -1,4 +1,4 @@
-//! Figures of what is shown and said: all but the last three are nothing when every avatar session is over.
+//! Figures of what is shown, said and relayed: what is held is nothing when every avatar session is over.
 
 use std::sync::atomic::AtomicU64;
 
@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use super::level;
-use crate::session::OnStage;
+use crate::{media::RelayCensus, session::OnStage};
 
 #[derive(Default)]
 pub(super) struct StageFigures {
@@ -22,6 +22,46 @@ pub(super) struct StageFigures {
     missed: Gauge,
     unsent: Gauge,
     for_nobody: Gauge,
+    relay: RelayFigures,
+}
+
+#[derive(Default)]
+struct RelayFigures {
+    allocations: Gauge,
+    connections: Gauge,
+    refused: Gauge,
+    forbidden: Gauge,
+    datagrams: Gauge,
+    bytes: Gauge,
+    dropped: Gauge,
+}
+
+impl RelayFigures {
+    fn register(&self, registry: &mut Registry) {
+        let figures = [
+            ("allocations", "Allocations of the relay that there are", &self.allocations),
+            ("connections", "Connections to the relay that there are", &self.connections),
+            ("refused", "Requests to the relay that were refused", &self.refused),
+            ("forbidden", "Attempts at reaching others through the relay", &self.forbidden),
+            ("datagrams", "Datagrams that were relayed, either way", &self.datagrams),
+            ("dropped", "Datagrams that the relay dropped", &self.dropped),
+        ];
+        for (name, help, gauge) in figures {
+            registry.register(format!("relay_{name}"), help, gauge.clone());
+        }
+        let help = "How large the datagrams were that were relayed";
+        registry.register_with_unit("relay_relayed", help, Unit::Bytes, self.bytes.clone());
+    }
+
+    fn set(&self, now: &RelayCensus) {
+        self.allocations.set(level(now.allocations));
+        self.connections.set(level(now.connections));
+        self.refused.set(level(now.refused));
+        self.forbidden.set(level(now.forbidden));
+        self.datagrams.set(level(now.datagrams));
+        self.bytes.set(level(now.bytes));
+        self.dropped.set(level(now.dropped));
+    }
 }
 
 impl StageFigures {
@@ -42,6 +82,7 @@ impl StageFigures {
         }
         let help = "How long the clips are that are held to be heard";
         registry.register_with_unit("stage_sound", help, Unit::Seconds, self.sound.clone());
+        self.relay.register(registry);
     }
 
     pub(super) fn set(&self, now: &OnStage) {
@@ -56,5 +97,6 @@ impl StageFigures {
         self.missed.set(level(held.missed));
         self.unsent.set(level(held.unsent));
         self.for_nobody.set(level(held.for_nobody));
+        self.relay.set(&held.relay);
     }
 }

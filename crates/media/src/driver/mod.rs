@@ -18,6 +18,7 @@ use crate::{
     hall::{BeginError, Counts, Hall, Limits, OpenError, SayError, ViewerEvent},
     peer::{Host, HostError},
     picture::Pictures,
+    relay::HallEnd,
     sound::Clip,
 };
 pub use places::reachable;
@@ -75,6 +76,7 @@ enum Wish {
     Interrupt(SessionId, oneshot::Sender<bool>),
     IsWatched(SessionId, oneshot::Sender<bool>),
     Counts(oneshot::Sender<Counts>),
+    Relay(HallEnd, oneshot::Sender<Vec<SocketAddr>>),
 }
 
 impl Driver {
@@ -160,6 +162,11 @@ impl Driver {
     /// What has happened so far.
     pub async fn counts(&self) -> Result<Counts, Stopped> {
         self.ask(Wish::Counts).await
+    }
+
+    /// Takes viewers from a relay too. Returns the addresses that they write to.
+    pub(crate) async fn relay(&self, end: HallEnd) -> Result<Vec<SocketAddr>, Stopped> {
+        self.ask(|answer| Wish::Relay(end, answer)).await
     }
 
     async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Result<T, Stopped> {

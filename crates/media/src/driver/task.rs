@@ -1,13 +1,15 @@
 //! The task: takes wishes, datagrams and time in turn, and sends what comes of them.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{io::ErrorKind, sync::Arc};
 
 use tokio::{net::UdpSocket, sync::mpsc};
 
 use super::{Tiding, Wish};
 use crate::{
-    clock::MediaClock,
+    clock::{MediaClock, sleep_until_some},
     hall::{Hall, HallOutputs},
+    net::{known, plain},
+    relay::{HallEnd, Inward, Seat, ToClient},
 };
 
 /// How many datagrams are taken before others have their turn.
@@ -21,6 +23,8 @@ pub(super) struct Task {
     is_v6: bool,
     clock: Arc<dyn MediaClock>,
     tidings: mpsc::Sender<Tiding>,
+    relay: Option<HallEnd>,
+    somebody_left: bool,
     out: HallOutputs,
     sent: u64,
     not_sent: u64,
@@ -35,7 +39,18 @@ impl Task {
     ) -> Self {
         let out = HallOutputs::default();
         let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-        Self { hall, socket, is_v6, clock, tidings, out, sent: 0, not_sent: 0 }
+        Self {
+            hall,
+            socket,
+            is_v6,
+            clock,
+            tidings,
+            relay: None,
+            somebody_left: false,
+            out,
+            sent: 0,
+            not_sent: 0,
+        }
     }
 
     /// Runs until nobody can wish for anything any more.
@@ -48,9 +63,10 @@ impl Task {
                     Some(wish) => self.grant(wish),
                     None => break,
                 },
-                () = sleep(self.clock.as_ref(), wake) => {
+                () = sleep_until_some(self.clock.as_ref(), wake) => {
                     self.hall.tick(self.clock.now(), &mut self.out);
                 }
+                relayed = relayed(&mut self.relay) => self.receive_relayed(relayed),
                 readable = self.socket.readable() => match readable {
                     Ok(()) => self.receive(),
                     Err(error) => {
@@ -60,6 +76,7 @@ impl Task {
                 },
             }
             self.send();
+            self.tell_the_relay();
         }
         self.hall.release_all(self.clock.now(), &mut self.out);
         self.send();
@@ -70,7 +87,11 @@ impl Task {
         let now = self.clock.now();
         match wish {
             Wish::Begin(session, pictures, seed, answer) => {
-                let _ = answer.send(self.hall.begin(session, pictures, seed, now));
+                let begun = self.hall.begin(session, pictures, seed, now);
+                if let (Ok(()), Some(relay)) = (&begun, &self.relay) {
+                    relay.guests.enter(session);
+                }
+                let _ = answer.send(begun);
             }
             Wish::Open(session, offer, answer) => {
                 let _ = answer.send(self.hall.open(session, &offer, now));
@@ -79,10 +100,19 @@ impl Task {
                 let _ = answer.send(self.hall.dismiss(session, now, &mut self.out));
             }
             Wish::Release(session, answer) => {
-                let _ = answer.send(self.hall.release(session, now, &mut self.out));
+                let was_shown = self.hall.release(session, now, &mut self.out);
+                if let Some(relay) = &self.relay {
+                    relay.guests.leave(session);
+                    self.somebody_left = true;
+                }
+                let _ = answer.send(was_shown);
             }
             Wish::ReleaseAll(answer) => {
                 self.hall.release_all(now, &mut self.out);
+                if let Some(relay) = &self.relay {
+                    relay.guests.leave_all();
+                    self.somebody_left = true;
+                }
                 let _ = answer.send(());
             }
             Wish::Say(session, clip, answer) => {
@@ -93,6 +123,11 @@ impl Task {
             }
             Wish::IsWatched(session, answer) => {
                 let _ = answer.send(self.hall.is_watched(session));
+            }
+            Wish::Relay(end, answer) => {
+                self.hall.sessions().for_each(|session| end.guests.enter(session));
+                self.relay = Some(end);
+                let _ = answer.send(self.hall.addresses().to_vec());
             }
             Wish::Counts(answer) => {
                 let (sent, not_sent) = (self.sent, self.not_sent);
@@ -107,6 +142,8 @@ impl Task {
         let now = self.clock.now();
         for _ in 0..BATCH {
             match self.socket.try_recv_from(&mut buffer) {
+                // Whoever pretends to sit where relayed viewers seem to is none of them.
+                Ok((_, from)) if Seat::of(plain(from)).is_some() => {}
                 Ok((length, from)) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
                     self.hall.receive(now, plain(from), bytes, &mut self.out);
@@ -118,21 +155,39 @@ impl Task {
         }
     }
 
-    /// An address as the socket knows it.
-    fn known(&self, to: SocketAddr) -> SocketAddr {
-        match to {
-            SocketAddr::V4(to) if self.is_v6 => (to.ip().to_ipv6_mapped(), to.port()).into(),
-            _ => to,
+    fn receive_relayed(&mut self, first: Inward) {
+        let now = self.clock.now();
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            let Some(Inward { session, from, bytes }) = next else { return };
+            self.hall.receive_for(session, now, from, &bytes, &mut self.out);
+            next = self.relay.as_mut().and_then(|relay| relay.incoming.try_recv().ok());
+        }
+    }
+
+    /// Only when their goodbye is on the line.
+    fn tell_the_relay(&mut self) {
+        if let Some(relay) = self.relay.as_ref().filter(|_| self.somebody_left) {
+            relay.guests.tell();
+            self.somebody_left = false;
         }
     }
 
     /// Sends what is to be sent. What the system does not take is lost, as on any network.
     fn send(&mut self) {
         for datagram in self.out.datagrams() {
-            match self.socket.try_send_to(&datagram.bytes, self.known(datagram.to)) {
-                Ok(_) => self.sent += 1,
-                Err(_) => self.not_sent += 1,
-            }
+            let is_sent = match (Seat::of(datagram.to), &self.relay) {
+                (None, _) => {
+                    let to = known(self.is_v6, datagram.to);
+                    self.socket.try_send_to(&datagram.bytes, to).is_ok()
+                }
+                (Some(seat), Some(relay)) => {
+                    let bytes = datagram.bytes.to_vec();
+                    relay.outgoing.try_send(ToClient { seat, bytes }).is_ok()
+                }
+                (Some(_), None) => false,
+            };
+            *(if is_sent { &mut self.sent } else { &mut self.not_sent }) += 1;
         }
         for tiding in self.out.events.drain(..) {
             tracing::debug!(session = %tiding.0, event = ?tiding.1, "viewer");
@@ -144,14 +199,14 @@ impl Task {
     }
 }
 
-/// An address as the other side knows it, also where the socket speaks both protocols.
-fn plain(from: SocketAddr) -> SocketAddr {
-    SocketAddr::new(from.ip().to_canonical(), from.port())
-}
-
-async fn sleep(clock: &dyn MediaClock, wake: Option<std::time::Instant>) {
-    match wake {
-        Some(at) => clock.sleep_until(at).await,
+/// What comes from the relay, where there is one and for as long as it is there.
+async fn relayed(relay: &mut Option<HallEnd>) -> Inward {
+    let received = match relay {
+        Some(relay) => relay.incoming.recv().await,
+        None => None,
+    };
+    match received {
+        Some(received) => received,
         None => std::future::pending().await,
     }
 }

@@ -187,7 +187,9 @@ async fn a_flood_keeps_no_session_from_its_end() {
         assert_eq!(driver.release(session(number)).await, Ok(true));
     }
     stop.store(true, Ordering::Relaxed);
-    floods.into_iter().for_each(|flood| flood.join().expect("it stops"));
+    for flood in floods {
+        flood.join().expect("it stops");
+    }
     let counts = driver.counts().await.expect("running");
     assert_eq!((counts.sessions, counts.watched, counts.viewers_released), (0, 0, 20));
 }

@@ -232,6 +232,37 @@ impl Hall {
         self.after(session, now, out);
     }
 
+    /// Takes a datagram that came in for a session by a relay, which knows whose it is.
+    pub fn receive_for(
+        &mut self,
+        session: SessionId,
+        now: Instant,
+        from: SocketAddr,
+        bytes: &[u8],
+        out: &mut HallOutputs,
+    ) {
+        self.counts.received += 1;
+        let is_for = |stage: &&mut Stage| {
+            stage.is_watched() && (name_in(bytes).is_none() || stage.accepts(now, from, bytes))
+        };
+        let Some(stage) = self.stages.get_mut(&session).filter(is_for) else {
+            self.counts.received_for_nobody += 1;
+            return;
+        };
+        stage.receive(now, from, bytes, &mut out.peer);
+        self.after(session, now, out);
+    }
+
+    /// All sessions that are shown.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.stages.keys().copied()
+    }
+
+    /// Where viewers reach us.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.host.addresses()
+    }
+
     /// When [`Hall::tick`] is due.
     pub fn wake(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)

@@ -142,7 +142,7 @@ impl Change {
             Self::Swap(one, other) => lines.swap(one.index(count), other.index(count)),
             Self::Says(line, word, value) => {
                 let line = &mut lines[line.index(count)];
-                *line = with_word(line, word, value);
+                *line = with_word(line, *word, value);
             }
             Self::Flows(which, flow) => {
                 let mut flowing: Vec<_> =
@@ -169,7 +169,7 @@ impl Change {
 }
 
 /// A line with one of its words replaced: what stands between spaces, colons, semicolons and the like.
-fn with_word(line: &str, word: &Index, value: &str) -> String {
+fn with_word(line: &str, word: Index, value: &str) -> String {
     let is_between = |c: char| " :;=/,".contains(c);
     let words: Vec<_> = line.split_inclusive(is_between).collect();
     if words.is_empty() {

@@ -46,6 +46,11 @@ impl Host {
         Ok(Self { crypto, certificate, addresses })
     }
 
+    /// Where viewers reach us.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     pub(super) fn crypto(&self) -> &Arc<CryptoProvider> {
         &self.crypto
     }

@@ -1,5 +1,7 @@
 //! A real browser watches an avatar.
 
+mod relayed;
+
 use std::{f32::consts::TAU, net::SocketAddr, sync::Arc, time::Duration};
 
 use epilogue_browser::{Browser, Glance};

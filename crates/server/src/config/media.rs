@@ -13,6 +13,9 @@ const SESSIONS: RangeInclusive<u32> = 1..=10_000;
 /// Addresses under which viewers reach this machine.
 const ADDRESSES_MAX: usize = 8;
 
+/// Addresses that the relay listens on.
+const DOORS_MAX: usize = 8;
+
 /// `[media]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,11 +28,11 @@ pub struct MediaConfig {
     pub sessions_max: u32,
     /// The name that stands in addresses told to clients.
     pub public_host: String,
-    /// Where relayed packets arrive, by UDP and TCP.
+    /// Where browsers that insist on a relay come in, by UDP and TCP. None: there is no relay.
     pub turn_listen: Vec<SocketAddr>,
     /// The relay's name, as clients reach it.
     pub turn_host: String,
-    /// What this server and a relay of the operator's own share. Absent: made of the token secret.
+    /// What the relay's credentials are made with, here or at a relay of the operator's own. Absent: made of the token secret.
     #[serde(default)]
     pub turn_secret: Option<SecretRef>,
     /// A folder of avatars, beside the built-in one.
@@ -77,6 +80,10 @@ impl MediaConfig {
             let text = format!("must be at most {ADDRESSES_MAX}: each is in every answer");
             report.fail(at.key("public_addresses"), text);
         }
+        if self.turn_listen.len() > DOORS_MAX {
+            let text = format!("must be at most {DOORS_MAX}: each is two sockets");
+            report.fail(at.key("turn_listen"), text);
+        }
         report.name(at.key("public_host"), &self.public_host);
         report.name(at.key("turn_host"), &self.turn_host);
         if self.turn_secret.as_ref().is_some_and(|secret| secret.0.trim().is_empty()) {
@@ -96,5 +103,29 @@ impl MediaConfig {
             }
             Some(SpeechConfig::Command { .. }) | None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, ConfigError, Layers};
+
+    fn listening(doors: usize) -> Result<Config, ConfigError> {
+        let doors: Vec<String> =
+            (0..doors).map(|door| format!("'0.0.0.0:{}'", 80 + door)).collect();
+        let text = format!("[media]\nturn_listen = [{}]", doors.join(", "));
+        Config::checked(&Layers::from_text(Some((Path::new("epilogue.toml"), text)), [])?)
+    }
+
+    #[test]
+    fn the_relay_listens_at_so_many_addresses_or_none() {
+        for doors in [0, 1, DOORS_MAX] {
+            assert_eq!(listening(doors).expect("sound").media.turn_listen.len(), doors);
+        }
+        let told = listening(DOORS_MAX + 1).expect_err("too many").to_string();
+        assert!(told.contains("media.turn_listen must be at most 8"), "{told}");
     }
 }

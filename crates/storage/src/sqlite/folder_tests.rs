@@ -128,8 +128,8 @@ fn what_another_program_writes_while_the_log_is_emptied_is_looked_for_in_the_who
     for (other_writes, unseen) in [(false, false), (true, true)] {
         house.write();
         let version = house.folds.version().expect("read");
-        let mut log = house.folds.alone().expect("opens").expect("alone");
-        house.folds.fold_alone(&mut log).expect("folded");
+        let log = house.folds.alone().expect("opens").expect("alone");
+        house.folds.fold_alone(&log).expect("folded");
         if other_writes {
             write(&connection::writing(&house.path()).expect("opens"));
         }
@@ -144,18 +144,18 @@ fn a_log_that_is_begun_anew_by_a_commit_during_a_fold_has_nothing_looked_through
     house.write();
     let folded = house.folds.fold().expect("folded").expect("alone");
     assert!(folded.all == folded.back);
-    let mut log = house.folds.alone().expect("opens").expect("alone");
-    let before = scrub::salt_of(&mut log).expect("read");
+    let log = house.folds.alone().expect("opens").expect("alone");
+    let before = scrub::salt_of(&log).expect("read");
     house.write();
-    assert_ne!(scrub::salt_of(&mut log).expect("read"), before, "it was begun anew");
-    house.folds.pages.scrub(&mut log, before, folded.back).expect("nothing was folded");
+    assert_ne!(scrub::salt_of(&log).expect("read"), before, "it was begun anew");
+    house.folds.pages.scrub(&log, before, folded.back).expect("nothing was folded");
     drop(log);
     // The next fold scrubs what the new life brings.
     house.folds.fold().expect("folded");
     assert!(!house.folds.is_unseen());
-    let mut log = house.folds.alone().expect("opens").expect("alone");
+    let log = house.folds.alone().expect("opens").expect("alone");
     let stranger = Some([7; 8]);
-    let lost = house.folds.pages.scrub(&mut log, stranger, folded.back);
+    let lost = house.folds.pages.scrub(&log, stranger, folded.back);
     assert!(lost.is_err(), "a life that was never looked at");
 }
 

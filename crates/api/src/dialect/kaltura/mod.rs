@@ -19,6 +19,7 @@ mod say_audio;
 mod say_text;
 mod settings;
 mod token;
+mod wanted;
 mod whep;
 
 use axum::{
@@ -33,7 +34,7 @@ use serde::Serialize;
 
 pub(crate) use self::{create::KeyedCreates, say_audio::UPLOADS_AT_ONCE};
 pub use self::{
-    relay::relay_secret,
+    relay::{password as relay_password, relay_secret},
     settings::{KalturaSettings, Partner, StaticKs},
 };
 use crate::Api;

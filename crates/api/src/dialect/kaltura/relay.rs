@@ -32,7 +32,8 @@ pub(super) fn credentials(api: &Api, session: &Session) -> Relay {
     Relay { url: settings.relay_host.clone(), username, credential }
 }
 
-fn password(secret: &SecretString, username: &str) -> String {
+/// The password that goes with a username, for those who know the secret.
+pub fn password(secret: &SecretString, username: &str) -> String {
     let mac = <Hmac<Sha1> as hmac::Mac>::new_from_slice(secret.expose_secret().as_bytes());
     let mut mac = mac.expect("a key of any length will do");
     mac.update(username.as_bytes());

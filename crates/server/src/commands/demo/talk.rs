@@ -154,7 +154,7 @@ impl Talk {
             format!("\r\n--{PARTED_BY}\r\nContent-Disposition: form-data; name=\"{name}\"")
         };
         let words = [part("turnId"), "\r\n\r\nhum".into(), part("duration")].concat();
-        let file = format!("; filename=\"audio\"\r\nContent-Type: audio/wav\r\n\r\n");
+        let file = "; filename=\"audio\"\r\nContent-Type: audio/wav\r\n\r\n";
         let head = format!("{words}\r\n\r\n{seconds}{}{file}", part("audio"));
         let end = format!("\r\n--{PARTED_BY}--\r\n");
         let body = [head.as_bytes(), recording, end.as_bytes()].concat();

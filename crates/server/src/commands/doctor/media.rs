@@ -1,6 +1,9 @@
 //! What avatars need: artwork, a port, a name that clients accept, and a voice.
 
-use std::{net::UdpSocket, sync::Arc};
+use std::{
+    net::{TcpListener, UdpSocket},
+    sync::Arc,
+};
 
 use epilogue_engine::{
     clock::{SharedClock, SystemClock},
@@ -16,6 +19,7 @@ use super::Findings;
 use crate::{
     config::{Config, SpeechConfig},
     exit::chain,
+    relay::remedy,
     wiring,
 };
 
@@ -34,6 +38,7 @@ pub(super) async fn look(config: &Config, is_served: bool, findings: &mut Findin
     artwork(config, findings);
     if !is_served {
         port(config, findings);
+        doors(config, findings);
     }
     if is_refused_by_clients(&config.media.public_host) {
         findings.note(&format!(
@@ -71,6 +76,25 @@ fn port(config: &Config, findings: &mut Findings) {
         Err(error) => findings.wrong(&format!(
             "viewers of avatars cannot be reached by {address}: {error}; set [media] udp_listen"
         )),
+    }
+}
+
+/// A relay with fewer doors is better than none, so a shut one keeps no server from starting.
+fn doors(config: &Config, findings: &mut Findings) {
+    for address in &config.media.turn_listen {
+        let tried = [
+            ("UDP", UdpSocket::bind(address).map(drop)),
+            ("TCP", TcpListener::bind(address).map(drop)),
+        ];
+        for (protocol, tried) in tried {
+            match tried {
+                Ok(()) => findings.well(&format!("the relay can listen on {address} ({protocol})")),
+                Err(error) => findings.note(&format!(
+                    "the relay cannot listen on {address} ({protocol}): {error}; {}",
+                    remedy(error.kind())
+                )),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::KS;
 use crate::support::client::{Answer, Http, ask};
@@ -17,6 +17,8 @@ pub struct Client {
     pub token: String,
     /// Where it is seen, once it is shown.
     pub whep: String,
+    /// The relay, and the credentials for it.
+    pub turn: Value,
 }
 
 /// What a multipart body is parted by.
@@ -32,7 +34,7 @@ impl Client {
         assert_eq!(created.status, 200, "{}", created.body);
         let text = |name: &str| created.body[name].as_str().expect("a text").to_owned();
         let (session, token) = (text("sessionId"), text("token"));
-        Self { http: http.clone(), base, session, token, whep: String::new() }
+        Self { http: http.clone(), base, session, token, whep: String::new(), turn: Value::Null }
     }
 
     /// Has the session shown, and learns where.
@@ -40,7 +42,8 @@ impl Client {
         let shown = self.post("init-client").await;
         assert_eq!(shown.status, 200, "{}", shown.body);
         let whep = shown.body["whepUrl"].as_str().expect("an address").to_owned();
-        Self { whep, ..self }
+        let turn = shown.body["turn"].clone();
+        Self { whep, turn, ..self }
     }
 
     /// The address of something of the session.

@@ -3,7 +3,7 @@
 use epilogue_browser::{Browser, Glance};
 use serde_json::{Value, json};
 
-use super::{Client, House};
+use super::{Client, House, figures::is};
 use crate::support::{eventually, in_time, pause};
 
 /// How long a session may be idle at the least, and a moment more, in looks of a second.
@@ -30,7 +30,7 @@ async fn a_session_that_nobody_keeps_alive_ends_when_nobody_watches_it_any_more(
     browser.run("pc.close(); arguments[0](true)", vec![]).await;
     eventually("the viewer to be missed", async || {
         let held = house.held().await;
-        (held["stage_viewers"] == 0.0 && held["stage_sessions"] == 1.0).then_some(())
+        (is(held["stage_viewers"], 0) && is(held["stage_sessions"], 1)).then_some(())
     })
     .await;
     let ended = ended(&house, &client).await;

@@ -6,7 +6,7 @@ use super::House;
 use crate::support::eventually;
 
 /// What is nothing when every avatar session is over.
-const HELD: [&str; 8] = [
+const HELD: [&str; 10] = [
     "stage_sessions",
     "stage_performed",
     "stage_viewers",
@@ -14,11 +14,18 @@ const HELD: [&str; 8] = [
     "stage_parts",
     "stage_clips",
     "stage_sound_seconds",
+    "relay_allocations",
+    "relay_connections",
     "tasks",
 ];
 
 /// What a server holds.
 pub type Figures = BTreeMap<String, f64>;
+
+/// Whether a figure is this number.
+pub fn is(figure: f64, number: u32) -> bool {
+    (figure - f64::from(number)).abs() < 0.001
+}
 
 impl House {
     /// All figures, by name.
@@ -54,7 +61,7 @@ impl House {
     pub async fn holds_nothing(&self) {
         eventually("everything to be free", async || {
             let held = self.held().await;
-            held.values().all(|figure| *figure == 0.0).then_some(())
+            held.values().all(|figure| is(*figure, 0)).then_some(())
         })
         .await;
     }

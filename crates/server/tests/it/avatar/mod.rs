@@ -5,6 +5,7 @@ mod demo;
 mod ends;
 mod expiry;
 mod figures;
+mod relayed;
 mod restart;
 mod start;
 mod watching;
@@ -45,6 +46,8 @@ fn config(address: &str, own: &Value, media: &Value) -> Value {
         "id": "avatar", "name": "Avatar", "kind": "avatar", "model": { "provider": "scripted" },
         "price": { "per_minute": "60" },
     });
+    let script = json!([{ "reply": "and so on ".repeat(20), "word_delay_ms": 500 }]);
+    let slow = json!({ "provider": "scripted", "script": script });
     let mut shown = json!({
         "udp_listen": "127.0.0.1:0", "public_host": host, "turn_listen": [],
         "speech": { "provider": "command", "command": ["espeak-ng", "--stdout", "{text}"] },
@@ -60,7 +63,7 @@ fn config(address: &str, own: &Value, media: &Value) -> Value {
         "media": shown,
         "organizations": [{
             "id": "org_avatar", "name": "Avatars", "credits": "1000.00", "api_keys": [KEY],
-            "agents": [agent],
+            "agents": [agent, { "id": "slow", "name": "Slow", "model": slow }],
             "kaltura_partners": [{
                 "partner_id": 7, "admin_secret": "literal:of the partner", "static_ks": [KS],
                 "agent": "avatar",

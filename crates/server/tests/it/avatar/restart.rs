@@ -88,11 +88,18 @@ async fn a_session_whose_server_is_killed_ends_at_the_next_start_and_is_not_bill
 #[tokio::test]
 async fn a_server_that_stops_tells_its_viewers_and_the_next_one_ends_their_sessions() {
     let (mut house, receiver, client, browser) = in_the_middle().await;
+    // Somebody else's turn, which the server waits for.
+    let (url, native) = (house.server.url(), house.native.clone());
+    let slow = native.opened(&url, "slow").await;
+    let mut turn = native.send(&url, &slow, "go on").await.expect("an answer").expect("begun");
+    turn.next().await.expect("an event");
     house.server.terminate();
     let gone = browser.look_until("the end", |glance| glance.transport == "closed").await;
     assert!(gone.frames > 5.0, "{gone:?}");
     let connection = browser.run("arguments[0](pc.connectionState)", vec![]).await;
     assert_eq!(connection, "connected", "the page was told before its own timers");
+    assert!(house.server.sockets().len() > 1, "it has not waited for its own end");
+    house.server.terminate();
     let status = house.server.gone().await;
     assert!(status.success(), "{}", house.server.logs());
     house.server = house.home.start_at(&house.address).await;
