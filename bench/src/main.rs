@@ -183,12 +183,12 @@ async fn measure(arguments: Arguments) -> Result<()> {
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
         _ = terminate.recv() => return Err("terminated".into()),
     };
-    let size = format!(
-        "{size:?}, {:?}, sessions {}, median of {}",
-        context.api,
-        context.sessions.map_or("as usual".to_owned(), |sessions| sessions.to_string()),
-        context.repetitions
-    );
+    let sessions = context.sessions.map_or("as usual".to_owned(), |sessions| sessions.to_string());
+    let how = match arguments.command {
+        Command::Viewers => "once".to_owned(),
+        _ => format!("{:?}, median of {}", context.api, context.repetitions),
+    };
+    let size = format!("{size:?}, sessions {sessions}, {how}");
     Report { command: arguments.command.name(), size, machine, figures }.publish(&folder)
 }
 

@@ -14,6 +14,7 @@ use turn_server_proto::{
 use turn_types::{
     AddressFamily, TransportType,
     stun::message::{Message, MessageClass},
+    transmit::TransmitBuild,
 };
 
 use crate::peer::guarded;
@@ -24,7 +25,7 @@ use super::{
 };
 
 /// How long a nonce may be used. RFC 8656 asks for an hour at most.
-pub const NONCE_LASTS: Duration = Duration::from_secs(3600);
+pub const NONCE_LASTS: Duration = Duration::from_hours(1);
 
 /// Where the desk believes it is. Clients are told apart before they come here.
 const DESK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478);
@@ -102,7 +103,7 @@ impl Desk {
     ) {
         self.guarded(|desk| {
             let heard = Transmit::new(bytes, TransportType::Udp, desk.client, DESK);
-            let said = desk.server.recv(heard, desk.time(now)).map(|said| said.build());
+            let said = desk.server.recv(heard, desk.time(now)).map(TransmitBuild::build);
             wanted.extend(said.map(|said| desk.sorted(said.from, said.to, said.data)));
             desk.carry_on(now, free, wanted);
         });

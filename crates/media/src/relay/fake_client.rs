@@ -32,6 +32,20 @@ pub(super) const OURS: [&str; 2] = ["203.0.113.5:7401", "127.0.0.1:7401"];
 pub(super) const DAY: i64 = 1_700_000_000;
 pub(super) const EXPIRY: i64 = DAY + 86_400;
 
+/// How long an allocation lasts at the most, as RFC 8656 has it.
+pub(super) const LIFETIME_MAX: Duration = Duration::from_hours(1);
+
+pub(super) fn world() -> World {
+    World::new(RelayLimits::default())
+}
+
+/// A world with a client that has an allocation.
+pub(super) fn allocated() -> (World, FakeClient) {
+    let (mut world, mut client) = (world(), FakeClient::new(1, 5000));
+    assert_eq!(client.allocate(&mut world), Answer::Granted);
+    (world, client)
+}
+
 pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }

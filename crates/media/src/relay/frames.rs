@@ -26,7 +26,7 @@ impl Frames {
     }
 
     /// The next complete frame, without what fills it up to a multiple of four.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, Unreadable> {
+    pub fn take(&mut self) -> Result<Option<Vec<u8>>, Unreadable> {
         let &[kind, _, high, low, ..] = self.bytes.as_slice() else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([high, low]));
         let length = match kind {
@@ -79,14 +79,14 @@ mod tests {
         let mut frames = Frames::default();
         let largest = channel(FRAME_BYTES_MAX - CHANNEL_HEAD);
         frames.push(&largest);
-        assert_eq!(frames.next(), Ok(Some(largest)));
+        assert_eq!(frames.take(), Ok(Some(largest)));
         frames.push(&channel(FRAME_BYTES_MAX - CHANNEL_HEAD + 1)[..CHANNEL_HEAD]);
-        assert_eq!(frames.next(), Err(Unreadable), "its head says enough");
+        assert_eq!(frames.take(), Err(Unreadable), "its head says enough");
         let mut frames = Frames::default();
         frames.push(&message(FRAME_BYTES_MAX - MESSAGE_HEAD));
-        assert!(matches!(frames.next(), Ok(Some(_))));
+        assert!(matches!(frames.take(), Ok(Some(_))));
         frames.push(&message(FRAME_BYTES_MAX - MESSAGE_HEAD + 4)[..MESSAGE_HEAD]);
-        assert_eq!(frames.next(), Err(Unreadable));
+        assert_eq!(frames.take(), Err(Unreadable));
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         for kind in [0x04, 0x16, 0x3f, 0x80, 0xff] {
             let mut frames = Frames::default();
             frames.push(&[kind, 3, 1, 0]);
-            assert_eq!(frames.next(), Err(Unreadable), "{kind:x}");
+            assert_eq!(frames.take(), Err(Unreadable), "{kind:x}");
         }
     }
 
@@ -116,7 +116,7 @@ mod tests {
                 let piece = stream.get(at..stream.len().min(at + cut)).expect("within");
                 frames.push(piece);
                 at += piece.len();
-                while let Some(frame) = frames.next().expect("frames") {
+                while let Some(frame) = frames.take().expect("frames") {
                     came.push(frame);
                 }
                 prop_assert!(frames.waiting() < FRAME_BYTES_MAX);
@@ -134,7 +134,7 @@ mod tests {
             for piece in bytes.chunks(100) {
                 frames.push(piece);
                 loop {
-                    match frames.next() {
+                    match frames.take() {
                         Ok(Some(frame)) => prop_assert!(frame.len() <= FRAME_BYTES_MAX),
                         Ok(None) => break,
                         Err(Unreadable) => return Ok(()),

@@ -17,8 +17,10 @@ pub mod doors;
 mod frames;
 mod guard;
 mod guests;
+mod limits;
 mod line;
 mod table;
+mod traffic;
 mod way;
 
 use std::{
@@ -27,7 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epilogue_core::{SessionId, Timestamp};
+use epilogue_core::SessionId;
 use turn_types::{
     message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND},
     stun::{
@@ -46,6 +48,11 @@ pub use {
     desk::NONCE_LASTS,
     frames::{FRAME_BYTES_MAX, Frames, Unreadable},
     guests::Guests,
+    limits::{
+        ALLOCATIONS_MAX, ALLOCATIONS_PER_SESSION_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+        PATIENCE, RelayLimits, SILENCE, STRANGERS_MAX,
+    },
+    traffic::{Inward, Moment, RelayOutputs},
     way::{Door, Way},
 };
 pub(crate) use {
@@ -53,84 +60,10 @@ pub(crate) use {
     way::Seat,
 };
 
-/// How many allocations there are at once. Browsers make one for each way that they know.
-pub const ALLOCATIONS_MAX: usize = 4_096;
-/// How many allocations a session has at once.
-pub const ALLOCATIONS_PER_SESSION_MAX: usize = 32;
-/// How many clients without a connection are known who have no allocation. Beyond, the one who has been
-/// there longest must begin anew.
-pub const STRANGERS_MAX: usize = 4_096;
-/// How many connections there are at once.
-pub const CONNECTIONS_MAX: usize = 1_024;
-/// How many connections there are from one address at once.
-pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// How long a client may be without an allocation.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a connection may be silent. Viewers write every few seconds.
-pub const SILENCE: Duration = Duration::from_secs(120);
-
 /// How long after its moment something is over.
 const BREATH: Duration = Duration::from_millis(1);
 /// What needs credentials.
 const REQUESTS: [Method; 4] = [ALLOCATE, REFRESH, CREATE_PERMISSION, CHANNEL_BIND];
-
-/// A moment by both clocks: the one that paces, and the time of day, which credentials run out by.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// By the clock that only goes forward.
-    pub now: Instant,
-    /// The time of day.
-    pub day: Timestamp,
-}
-
-/// How many.
-#[derive(Clone, Copy, Debug)]
-pub struct RelayLimits {
-    /// See [`ALLOCATIONS_MAX`].
-    pub allocations: usize,
-    /// See [`ALLOCATIONS_PER_SESSION_MAX`].
-    pub allocations_per_session: usize,
-    /// See [`STRANGERS_MAX`].
-    pub strangers: usize,
-    /// See [`CONNECTIONS_MAX`].
-    pub connections: usize,
-    /// See [`CONNECTIONS_PER_ADDRESS_MAX`].
-    pub connections_per_address: usize,
-}
-
-impl Default for RelayLimits {
-    fn default() -> Self {
-        Self {
-            allocations: ALLOCATIONS_MAX,
-            allocations_per_session: ALLOCATIONS_PER_SESSION_MAX,
-            strangers: STRANGERS_MAX,
-            connections: CONNECTIONS_MAX,
-            connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
-        }
-    }
-}
-
-/// What came from a client for us.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Inward {
-    /// Whose avatar it sees.
-    pub session: SessionId,
-    /// Where it seems to come from.
-    pub from: SocketAddr,
-    /// What it is.
-    pub bytes: Vec<u8>,
-}
-
-/// What comes out.
-#[derive(Debug, Default)]
-pub struct RelayOutputs {
-    /// For clients: a datagram or a frame each.
-    pub outward: Vec<(Way, Vec<u8>)>,
-    /// For us.
-    pub inward: Vec<Inward>,
-    /// Connections that are to be closed, once what was sent before is under way.
-    pub closed: Vec<Way>,
-}
 
 /// The relay of a node.
 pub struct Relay {
@@ -219,13 +152,12 @@ impl Relay {
                     return self.put_out(way, vec![Wanted::Tell(answer)], out);
                 }
             }
-            // Another's desk, which will say so.
-            Some(_) => {}
             // Whoever it knew may not be known any more.
             None if request_names_somebody(request) && desk.knows_somebody() => {
                 self.table.forget_desk(now, way);
             }
-            None => {}
+            // A stranger, or somebody at another's desk, which will say so.
+            Some(_) | None => {}
         }
         let whose = visitor.map(|visitor| {
             let left = visitor.until.since(moment.day).as_millis();
@@ -372,5 +304,7 @@ fn request_names_somebody(request: &Message<'_>) -> bool {
 
 #[cfg(test)]
 mod fake_client;
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! All clients of the relay: their connections, their desks and seats, and when these are due to end.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     hash::Hash,
     net::IpAddr,
     ops::RangeInclusive,
@@ -121,8 +121,8 @@ impl Table {
 
     /// A client's desk, now at the latest.
     pub(super) fn welcome(&mut self, now: Instant, way: Way) -> &mut Desk {
-        if !self.clients.contains_key(&way) {
-            self.clients.insert(way, Client::new(now));
+        if let Entry::Vacant(place) = self.clients.entry(way) {
+            place.insert(Client::new(now));
             self.wait(now, way);
             self.list(way);
         }
@@ -216,7 +216,7 @@ impl Table {
         }
         self.strangers.remove(&(client.idle_since, way));
         if way.is_connection() {
-            count_down(&mut self.addresses, way.client.ip());
+            count_down(&mut self.addresses, &way.client.ip());
         }
         if let Some((seat, session, _)) = client.seated {
             self.leave(seat, session);
@@ -225,7 +225,7 @@ impl Table {
 
     fn leave(&mut self, seat: Seat, session: SessionId) {
         self.seats.remove(&seat.port);
-        count_down(&mut self.sessions, session);
+        count_down(&mut self.sessions, &session);
     }
 
     pub(super) fn wake(&self) -> Option<Instant> {
@@ -281,11 +281,11 @@ impl Table {
 }
 
 /// One fewer. Who has none is not in the table.
-fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
+fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(&key);
+            counts.remove(key);
         }
     }
 }

@@ -65,8 +65,10 @@ impl Seat {
     pub(crate) fn address(self) -> SocketAddr {
         let last = self.target.saturating_add(1);
         let ip: IpAddr = if self.is_v6 {
-            let [a, b, c, d, e, f, g] = NOWHERE_V6;
-            Ipv6Addr::new(a, b, c, d, e, f, g, u16::from(last)).into()
+            let mut ip = [0; 8];
+            ip[..7].copy_from_slice(&NOWHERE_V6);
+            ip[7] = u16::from(last);
+            Ipv6Addr::from(ip).into()
         } else {
             let [a, b, c] = NOWHERE_V4;
             Ipv4Addr::new(a, b, c, last).into()

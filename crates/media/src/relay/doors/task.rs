@@ -64,7 +64,7 @@ impl Task {
                     self.relay.tick(self.clock.now(), &mut self.out);
                 }
                 said = self.end.incoming.recv() => match said {
-                    Some(said) => self.pass_on(said),
+                    Some(said) => self.pass_on(&said),
                     None => break,
                 },
                 Some(event) = happened.recv() => self.take(event),
@@ -83,11 +83,11 @@ impl Task {
     fn hear_the_hall(&mut self, most: usize) {
         for _ in 0..most {
             let Ok(said) = self.end.incoming.try_recv() else { return };
-            self.pass_on(said);
+            self.pass_on(&said);
         }
     }
 
-    fn pass_on(&mut self, said: ToClient) {
+    fn pass_on(&mut self, said: &ToClient) {
         self.relay.deliver(self.clock.now(), said.seat, &said.bytes, &mut self.out);
     }
 

@@ -124,7 +124,7 @@ async fn read(mut from: impl AsyncRead + Unpin, way: Way, events: &mpsc::Sender<
         };
         frames.push(buffer.get(..length).unwrap_or_default());
         loop {
-            match frames.next() {
+            match frames.take() {
                 Ok(Some(frame)) => {
                     if events.send(Event::Bytes(way, frame)).await.is_err() {
                         return;
