@@ -210,7 +210,9 @@ async fn a_deleted_fact_is_gone_and_the_log_does_not_say_what_it_was() {
     let asked = world.get(&format!("{ANN}?query=Rex")).send().await;
     assert!(!asked.text.contains("Rex"), "{}", asked.text);
     let log = world.get("/activity").send().await;
-    assert_eq!(items(&log.body)[0]["kind"], "memory.fact_deleted");
+    let entry = &items(&log.body)[0];
+    assert_eq!(entry["kind"], "memory.fact_deleted");
+    assert_eq!(entry["by"], "key_live_acme_operate");
     assert!(!log.text.contains("Rex") && log.text.contains(&id), "{}", log.text);
 }
 
