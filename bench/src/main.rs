@@ -1,4 +1,5 @@
-//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`.
+//! Measures the server: `cargo run --release -p epilogue-bench -- ends|turns|expiry|idle|viewers`, and what
+//! is remembered: `cargo run -p epilogue-bench -- memory`.
 //!
 //! Each command drives a real server process over the loopback, measures what it is held against
 //! in the same run, prints a table and keeps the figures as JSON in `target/bench/`.
@@ -13,6 +14,7 @@ mod idle;
 mod load;
 mod look;
 mod machine;
+mod memory;
 mod peers;
 mod report;
 mod seed;
@@ -61,7 +63,7 @@ struct Arguments {
     server: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Durable ends a second, and how long one takes
     Ends,
@@ -73,18 +75,21 @@ enum Command {
     Idle,
     /// How many viewers watch avatars at once without a stall, and how fast an end reaches them
     Viewers,
+    /// How much of what people said is recalled when it is asked for
+    Memory(memory::Options),
     #[command(hide = true)]
     EmptyServer,
 }
 
 impl Command {
-    const fn name(self) -> &'static str {
+    const fn name(&self) -> &'static str {
         match self {
             Self::Ends => "ends",
             Self::Turns => "turns",
             Self::Expiry => "expiry",
             Self::Idle => "idle",
             Self::Viewers => "viewers",
+            Self::Memory(_) => "memory",
             Self::EmptyServer => "empty-server",
         }
     }
@@ -140,7 +145,18 @@ fn main() -> Result<()> {
         return floor::serve_nothing();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Command::Memory(options) = &arguments.command {
+        return runtime.block_on(memory::measure(options, &results()?));
+    }
     runtime.block_on(measure(arguments))
+}
+
+/// Where figures are kept.
+fn results() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.ancestors().nth(2).ok_or("no target folder")?.join("bench");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 async fn measure(arguments: Arguments) -> Result<()> {
@@ -149,9 +165,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
         (_, true) => Size::Full,
         _ => Size::Usual,
     };
-    let folder = std::env::current_exe()?;
-    let folder = folder.ancestors().nth(2).ok_or("no target folder")?.join("bench");
-    std::fs::create_dir_all(&folder)?;
+    let folder = results()?;
     let binary = arguments.server.map_or_else(server::build, Ok)?;
     let context = Context {
         binary,
@@ -165,26 +179,26 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Whatever ends the run, what it started and wrote goes with it.
     let figures = tokio::select! {
-        figures = tokio::time::timeout(size.patience(), figures(arguments.command, &context)) => figures??,
+        figures = tokio::time::timeout(size.patience(), figures(&arguments.command, &context)) => figures??,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
         _ = terminate.recv() => return Err("terminated".into()),
     };
-    let size = format!(
-        "{size:?}, {:?}, sessions {}, median of {}",
-        context.api,
-        context.sessions.map_or("as usual".to_owned(), |sessions| sessions.to_string()),
-        context.repetitions
-    );
+    let sessions = context.sessions.map_or("as usual".to_owned(), |sessions| sessions.to_string());
+    let how = match arguments.command {
+        Command::Viewers => "once".to_owned(),
+        _ => format!("{:?}, median of {}", context.api, context.repetitions),
+    };
+    let size = format!("{size:?}, sessions {sessions}, {how}");
     Report { command: arguments.command.name(), size, machine, figures }.publish(&folder)
 }
 
-async fn figures(command: Command, context: &Context) -> Result<Vec<Figure>> {
+async fn figures(command: &Command, context: &Context) -> Result<Vec<Figure>> {
     match command {
         Command::Ends => ends::run(context).await,
         Command::Turns => turns::run(context).await,
         Command::Expiry => expiry::run(context).await,
         Command::Idle => idle::run(context).await,
         Command::Viewers => viewers::run(context).await,
-        Command::EmptyServer => Ok(Vec::new()),
+        Command::Memory(_) | Command::EmptyServer => Ok(Vec::new()),
     }
 }

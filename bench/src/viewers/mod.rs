@@ -163,13 +163,15 @@ fn memory(before_kib: u64, during_kib: u64, viewers: usize) -> Vec<Figure> {
 
 fn ends(ended: &[Ended], emptied: Duration) -> Vec<Figure> {
     let answered: Latencies = ended.iter().map(|ended| ended.answered).collect();
-    let told: Latencies = ended.iter().map(|ended| ended.told).collect();
+    let told: Latencies = ended.iter().filter_map(|ended| ended.told).collect();
+    let never = ended.iter().filter(|ended| ended.told.is_none()).count();
     let mut figures = vec![
         Figure::new("all end at once: answered, p50", answered.quantile_ms(50), "ms"),
         Figure::new("all end at once: answered, p99", answered.quantile_ms(99), "ms"),
         Figure::new("all end at once: its viewer is told, p50", told.quantile_ms(50), "ms"),
         Figure::new("all end at once: its viewer is told, worst", told.worst_ms(), "ms")
             .aim(Aim::AtMost(TOLD_WITHIN_MS)),
+        Figure::new("of the viewers, never told", count(never), "").aim(Aim::AtMost(0.0)),
         Figure::new("until the server holds nothing of them", emptied.as_secs_f64() * 1e3, "ms"),
     ];
     let spoken: Vec<_> = ended.iter().filter_map(|ended| ended.spoken).collect();

@@ -38,8 +38,8 @@ pub enum Phase {
 pub struct Ended {
     /// How long the answer to the end took.
     pub answered: Duration,
-    /// How long it took until its viewer was told, from the same moment on.
-    pub told: Duration,
+    /// How long it took until its viewer was told, from the same moment on. `None`: it never was.
+    pub told: Option<Duration>,
     /// Whether the words it was to say are on record. `None`: it was to say none.
     pub spoken: Option<bool>,
 }
@@ -99,22 +99,20 @@ impl House {
         while let Some(done) = self.clients.join_next().await {
             let (place, asked, answered, spoken) = done??;
             let view = self.views.get(place).ok_or("no such place")?;
-            let closed = closed(view, asked).await?;
-            let (answered, told) = (answered - asked, closed.saturating_duration_since(asked));
-            ended.push(Ended { answered, told, spoken });
+            let closed = closed(view, asked).await;
+            let told = closed.map(|closed| closed.saturating_duration_since(asked));
+            ended.push(Ended { answered: answered - asked, told, spoken });
         }
         Ok(ended)
     }
 }
 
-async fn closed(view: &View, asked: Instant) -> Result<Instant> {
-    while asked.elapsed() < PATIENCE {
-        if let Some(closed) = view.seen().closed {
-            return Ok(closed);
-        }
+/// When a viewer heard of the end, which was asked for at a moment.
+async fn closed(view: &View, asked: Instant) -> Option<Instant> {
+    while view.seen().closed.is_none() && asked.elapsed() < PATIENCE {
         time::sleep(LOOK).await;
     }
-    Err("a viewer never heard of the end".into())
+    view.seen().closed
 }
 
 /// Whoever has a session shown.

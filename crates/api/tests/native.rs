@@ -9,6 +9,8 @@ mod access;
 mod books;
 #[path = "native/ends.rs"]
 mod ends;
+#[path = "native/erasures.rs"]
+mod erasures;
 #[path = "native/examples.rs"]
 mod examples;
 #[path = "native/finalization.rs"]
@@ -17,6 +19,8 @@ mod finalization;
 mod keys;
 #[path = "native/lists.rs"]
 mod lists;
+#[path = "native/memory.rs"]
+mod memory;
 #[path = "native/opens.rs"]
 mod opens;
 #[path = "native/problems.rs"]

@@ -10,6 +10,7 @@ use url::Url;
 use crate::{
     analysis::Form,
     id::{AgentId, Dialect},
+    memory::MemoryMode,
     money::{MicroCredits, Price},
     variable_spec::VariableSpec,
 };
@@ -17,7 +18,6 @@ use crate::{
 /// One version of an agent's configuration. Versions never change; an edit makes the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Agent {
     /// Its identity within the organization.
     pub id: AgentId,
@@ -50,9 +50,9 @@ pub struct Agent {
     /// Seconds a session may last; 0 or absent: no limit.
     #[serde(default)]
     pub max_duration_s: u64,
-    /// Whether conversations are remembered for the same person.
+    /// Whether people are remembered: `true`, `false`, or `"read_only"`.
     #[serde(default)]
-    pub memory: bool,
+    pub memory: MemoryMode,
     /// Whose memory that is, if not its own: the agents that share one remember together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_of: Option<AgentId>,

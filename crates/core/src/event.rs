@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     id::{AgentId, ProjectId, SessionId, StepId},
+    memory::{FactId, fact_name},
+    person::{MemoryScope, PersonKey},
     reason::EndRequest,
     session::{Ended, Session},
     subscription::Subscription,
@@ -143,6 +145,47 @@ impl Activity {
             by,
             detail,
         }
+    }
+
+    /// Somebody put a fact in the place of another. What either says is not told.
+    pub fn fact_corrected(
+        scope: &MemoryScope,
+        (old, new): (FactId, FactId),
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        let detail = json!({ "fact": fact_name(scope, new), "supersedes": fact_name(scope, old) });
+        let id = format!("memory.fact_corrected:{}", fact_name(scope, new));
+        Self::of_memory("memory.fact_corrected", id, detail, by, at)
+    }
+
+    /// Somebody deleted a fact. What it said is not told.
+    pub fn fact_deleted(
+        scope: &MemoryScope,
+        fact: FactId,
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        let name = fact_name(scope, fact);
+        let id = format!("memory.fact_deleted:{name}");
+        Self::of_memory("memory.fact_deleted", id, json!({ "fact": name }), by, at)
+    }
+
+    /// Somebody had a person forgotten. Who that is, is told as the beginning of a digest.
+    pub fn person_forgotten(
+        person: PersonKey,
+        report: &Value,
+        by: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        let who = person.short();
+        let id = format!("memory.forgotten:{who}:{}", at.as_millis());
+        let detail = json!({ "person": who, "report": report });
+        Self::of_memory("memory.forgotten", id, detail, by, at)
+    }
+
+    fn of_memory(kind: &str, id: String, detail: Value, by: Option<String>, at: Timestamp) -> Self {
+        Self { id, at, kind: kind.into(), session: None, agent: None, by, detail }
     }
 
     /// Somebody subscribed to a project, or no longer does. The URL may hold secrets and is not told.

@@ -5,6 +5,7 @@ use crate::{
     event::Activity,
     id::SubscriptionId,
     ledger::Transaction,
+    memory::MemoryMode,
     money::MicroCredits,
     profile::{Hears, Keeps, NotifyEnded, Profile},
     reason::{Deadline, EndReason, EndRequest},
@@ -89,7 +90,10 @@ fn need(kind: StepKind, session: &Session, agent: &Agent) -> Need {
         StepKind::NotifyStarted => NotOwed("only subscribers are told"),
         StepKind::ReleaseMedia if !profile.holds_media => NotOwed("the session holds no media"),
         StepKind::ReleaseMedia => Need::Owed { lane: "media".to_owned() },
-        StepKind::IngestMemory if !agent.memory => NotOwed("the agent has no memory"),
+        StepKind::IngestMemory if agent.memory == MemoryMode::ReadOnly => {
+            NotOwed("the agent's memory is read-only")
+        }
+        StepKind::IngestMemory if !agent.memory.learns() => NotOwed("the agent has no memory"),
         StepKind::IngestMemory if session.person.is_none() => NotOwed("nobody to remember it for"),
         StepKind::IngestMemory if silent => NotOwed("the person said nothing"),
         StepKind::IngestMemory => Need::Owed { lane: "memory".to_owned() },

@@ -335,7 +335,7 @@ fn the_agents_webhook_hears_what_it_asks_for_or_else_what_the_api_says() {
 #[test]
 fn what_the_open_has_owed_counts_for_whether_all_has_settled() {
     let (mut session, mut agent) = (session(), agent());
-    (agent.memory, agent.webhook) = (false, None);
+    (agent.memory, agent.webhook) = (MemoryMode::Off, None);
     session.profile.notify_finalized = true;
     let end = |state: StepState, subscribers: Vec<Subscription>| {
         let target = Some(SubscriptionId(uuid::Uuid::from_u128(1)));

@@ -13,6 +13,7 @@ pub mod finalization;
 pub mod id;
 pub mod integration;
 pub mod ledger;
+pub mod memory;
 pub mod message;
 pub mod money;
 pub mod open_calls;
@@ -28,6 +29,7 @@ pub mod step;
 pub mod subscription;
 pub mod texting;
 pub mod time;
+pub mod upload;
 pub mod usage;
 pub mod variable_spec;
 pub mod variables;
@@ -39,10 +41,11 @@ pub use id::{
     AgentId, ConnectionId, Dialect, EventId, KeyId, NodeId, OrgId, ProjectId, SessionId, StepId,
     SubscriptionId,
 };
+pub use memory::MemoryMode;
 pub use message::{Message, Role};
 pub use money::{MicroCredits, Price};
 pub use overlay::AgentOverlay;
-pub use person::{MemoryScope, Person};
+pub use person::{MemoryScope, Person, PersonKey};
 pub use profile::Profile;
 pub use reason::{EndCause, EndReason, EndRequest};
 pub use session::{EndOutcome, Ended, Session, SessionState};

@@ -10,6 +10,7 @@ use crate::{
     agent::{Agent, SecretRef, WebhookSpec},
     analysis::{EVALUATION, Form, Label},
     id::{AgentId, ProjectId},
+    memory::MemoryMode,
     variable_spec::VariableSpec,
 };
 
@@ -35,7 +36,7 @@ pub struct AgentOverlay {
     /// Its system prompt.
     pub prompt: Change<String>,
     /// Whether conversations are remembered for the same person.
-    pub memory: Change<bool>,
+    pub memory: Change<MemoryMode>,
     /// Which variables it fills in.
     pub variables: Change<Vec<VariableSpec>>,
     /// What is asked about how an ended conversation went.
@@ -156,7 +157,7 @@ mod tests {
         let changed = over(&AgentOverlay {
             name: Change::To("B".into()),
             prompt: Change::Off,
-            memory: Change::To(false),
+            memory: Change::To(MemoryMode::Off),
             evaluation: Change::To(label.clone()),
             webhook: Change::To(hook.clone()),
             variable_keys: Change::To(vec!["city".into()]),
@@ -164,7 +165,7 @@ mod tests {
         });
         assert_eq!(
             (changed.name.as_str(), changed.prompt.as_str(), changed.memory),
-            ("B", "", false)
+            ("B", "", MemoryMode::Off)
         );
         let forms: Vec<_> = changed.analysis.iter().map(|form| form.name.as_str()).collect();
         assert_eq!(

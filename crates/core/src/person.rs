@@ -36,6 +36,14 @@ impl Person {
         &self.0
     }
 
+    /// The key of everything that is remembered of this person, whoever remembers it.
+    pub fn key(&self) -> PersonKey {
+        let mut digest = Sha256::new();
+        digest.update(b"epilogue person\0");
+        digest.update(&self.0);
+        PersonKey(digest.finalize().into())
+    }
+
     /// The key of what `agent` remembers of this person. A digest of the identifier itself, not
     /// of a sanitised form of it, so that no two people can share one.
     pub fn memory_scope(&self, agent: &AgentId) -> MemoryScope {
@@ -47,10 +55,35 @@ impl Person {
     }
 }
 
+/// A person's identifier as a digest: enough to find what belongs to them, and not who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonKey(pub [u8; 32]);
+
+impl PersonKey {
+    /// How many bytes of it are shown.
+    const SHORT_BYTES: usize = 8;
+
+    /// Its beginning: how it is shown where one person is to be told from another.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..Self::SHORT_BYTES])
+    }
+}
+
 /// What one agent remembers of one person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemoryScope(pub String);
+
+impl MemoryScope {
+    /// How much of it is shown, in characters: enough to tell apart what is known of one person.
+    const SHORT_CHARS: usize = 16;
+
+    /// Its beginning: how it is shown, and told from the others of the same person.
+    pub fn short(&self) -> &str {
+        self.0.get(..Self::SHORT_CHARS).unwrap_or(&self.0)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -81,5 +114,8 @@ mod tests {
         };
         assert_ne!(scope("a", "a.b@x"), scope("a", "a_b@x"));
         assert_ne!(scope("a", "bc"), scope("ab", "c"));
+        let key = |who: &str| Person::new(who).expect("a person").key();
+        assert_eq!(key("ANN@x"), key(" ann@x "));
+        assert_ne!(key("a.b@x"), key("a_b@x"));
     }
 }

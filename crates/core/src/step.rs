@@ -202,6 +202,8 @@ pub enum AttemptOutcome {
     Done,
     /// There was nothing to do.
     Skipped,
+    /// It got further and goes on later: no failure.
+    Unfinished,
     /// It failed, and trying again may help.
     Failed,
     /// It failed, and trying again cannot help.
@@ -216,6 +218,7 @@ impl AttemptOutcome {
         match self {
             Self::Done => "done",
             Self::Skipped => "skipped",
+            Self::Unfinished => "unfinished",
             Self::Failed => "failed",
             Self::Fatal => "fatal",
             Self::Interrupted => "interrupted",
@@ -224,8 +227,14 @@ impl AttemptOutcome {
 
     /// The outcome with this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Done, Self::Skipped, Self::Failed, Self::Fatal, Self::Interrupted]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
+        let outcomes = [
+            Self::Done,
+            Self::Skipped,
+            Self::Unfinished,
+            Self::Failed,
+            Self::Fatal,
+            Self::Interrupted,
+        ];
+        outcomes.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }

@@ -142,12 +142,14 @@ impl Engine {
         let connections = self.store().lose_connections(alive, now).await?;
         let steps = self.store().release_leases(alive, now).await?;
         let messages = self.store().release_inbox(alive, now).await?;
-        if turns + connections + steps + messages > 0 {
+        let uploads = self.store().release_uploads(alive, now).await?;
+        if turns + connections + steps + messages + uploads > 0 {
             tracing::info!(
                 turns,
                 connections,
                 steps,
                 messages,
+                uploads,
                 "took over from a process that is gone"
             );
         }

@@ -5,7 +5,7 @@ mod stage;
 use std::sync::atomic::AtomicU64;
 
 use epilogue_core::{Dialect, Span, StepKind, session::Ended, step::AttemptOutcome};
-use epilogue_storage::{CommitStats, InboxCensus, SessionCensus, StepCensus};
+use epilogue_storage::{CommitStats, InboxCensus, SessionCensus, StepCensus, UploadCensus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -58,6 +58,10 @@ pub struct Metrics {
     first_token: Histogram,
     recall_failures: Counter,
     messages: Family<ByOutcome, Counter>,
+    memory_messages: Family<ByOutcome, Counter>,
+    uploads_open: Gauge,
+    uploads_parked: Gauge,
+    memory_stalled: Gauge,
     inbox_open: Gauge,
     inbox_parked: Gauge,
     open: Family<ByDialect, Gauge>,
@@ -84,6 +88,10 @@ pub struct Snapshot {
     pub oldest_step: Span,
     /// Messages that people sent.
     pub inbox: InboxCensus,
+    /// Conversations on their way to a memory service.
+    pub uploads: UploadCensus,
+    /// Whether that service takes messages and stores none.
+    pub memory_stalled: bool,
     /// Commits.
     pub commits: CommitStats,
     /// What is shown and said here.
@@ -104,6 +112,10 @@ impl Metrics {
             first_token: Histogram::new(exponential_buckets(0.005, 2.0, 13)),
             recall_failures: Counter::default(),
             messages: Family::default(),
+            memory_messages: Family::default(),
+            uploads_open: Gauge::default(),
+            uploads_parked: Gauge::default(),
+            memory_stalled: Gauge::default(),
             inbox_open: Gauge::default(),
             inbox_parked: Gauge::default(),
             open: Family::default(),
@@ -159,6 +171,11 @@ impl Metrics {
             "What became of messages that people sent, and of attempts at them",
             self.messages.clone(),
         );
+        registry.register(
+            "memory_messages",
+            "What became of messages that were sent to a memory service",
+            self.memory_messages.clone(),
+        );
     }
 
     fn register_levels(&mut self) {
@@ -169,6 +186,21 @@ impl Metrics {
         registry.register("steps_parked", "Steps given up on", self.steps_parked.clone());
         registry.register("inbox_open", "Messages not answered yet", self.inbox_open.clone());
         registry.register("inbox_parked", "Messages given up on", self.inbox_parked.clone());
+        registry.register(
+            "memory_uploads_open",
+            "Conversations on their way to a memory service",
+            self.uploads_open.clone(),
+        );
+        registry.register(
+            "memory_uploads_parked",
+            "Conversations for a memory service that were given up on",
+            self.uploads_parked.clone(),
+        );
+        registry.register(
+            "memory_stalled",
+            "1 while the memory service takes messages and stores none",
+            self.memory_stalled.clone(),
+        );
         registry.register_with_unit(
             "step_oldest_owed",
             "Age of the oldest owed step",
@@ -226,6 +258,11 @@ impl Metrics {
         self.recall_failures.inc();
     }
 
+    /// Something became of messages that were sent to a memory service.
+    pub(crate) fn memory_messages(&self, outcome: &'static str, count: u32) {
+        self.memory_messages.get_or_create(&ByOutcome { outcome }).inc_by(u64::from(count));
+    }
+
     /// Something became of a message that a person sent.
     pub(crate) fn message(&self, outcome: &'static str) {
         self.messages.get_or_create(&ByOutcome { outcome }).inc();
@@ -243,6 +280,9 @@ impl Metrics {
         self.steps_parked.set(level(now.steps.parked));
         self.inbox_open.set(level(now.inbox.open));
         self.inbox_parked.set(level(now.inbox.parked));
+        self.uploads_open.set(level(now.uploads.open));
+        self.uploads_parked.set(level(now.uploads.parked));
+        self.memory_stalled.set(i64::from(now.memory_stalled));
         self.oldest_step.set(now.oldest_step.as_secs_f64());
         self.commits.set(level(now.commits.commits));
         self.decisions.set(level(now.commits.decisions));

@@ -8,7 +8,7 @@ use epilogue_core::{
 };
 use epilogue_storage::{PageRequest, SessionName};
 
-use crate::{Engine, Result, metrics::Snapshot};
+use crate::{Engine, Result, memory::Condition, metrics::Snapshot};
 
 /// How many entries of the activity log an explanation carries.
 const ACTIVITY_MAX: u32 = 50;
@@ -70,9 +70,26 @@ impl Engine {
         let now = self.now();
         let oldest_step = steps.oldest_owed_at.map_or(Span::ZERO, |since| now.since(since));
         let inbox = self.store().inbox_census().await?;
+        let uploads = self.store().upload_census().await?;
+        let memory_stalled = matches!(self.memory_condition(), Condition::Stalled { .. });
         let commits = self.store().commit_stats();
         let (stage, tasks) = (self.on_stage().await, self.inner.tasks.len());
-        Ok(Snapshot { sessions, steps, oldest_step, inbox, commits, stage, tasks })
+        Ok(Snapshot {
+            sessions,
+            steps,
+            oldest_step,
+            inbox,
+            uploads,
+            memory_stalled,
+            commits,
+            stage,
+            tasks,
+        })
+    }
+
+    /// How memory is, as far as it depends on others.
+    pub fn memory_condition(&self) -> Condition {
+        self.inner.parts.memory.condition()
     }
 
     /// What a session owes or does not owe at its end, and why not. Whom else it tells is known when

@@ -264,6 +264,10 @@ fn judge(
         Ok(StepDone::Done { detail, products }) => {
             (StepReport::Done, AttemptOutcome::Done, detail, products)
         }
+        Ok(StepDone::Unfinished { detail, again_in }) => {
+            let due_at = engine.now() + again_in;
+            (StepReport::Again { due_at }, AttemptOutcome::Unfinished, detail, Vec::new())
+        }
         Ok(StepDone::Skipped(reason)) => {
             (StepReport::Skipped(reason.clone()), AttemptOutcome::Skipped, reason, Vec::new())
         }
@@ -307,6 +311,9 @@ fn log(request: &SettleRequest) {
     match &request.report {
         StepReport::Done => tracing::info!(%step, attempt, detail, "step done"),
         StepReport::Skipped(_) => tracing::info!(%step, attempt, detail, "step skipped"),
+        StepReport::Again { due_at } if request.outcome == AttemptOutcome::Unfinished => {
+            tracing::debug!(%step, attempt, detail, %due_at, "step goes on later");
+        }
         StepReport::Again { due_at } => {
             tracing::warn!(%step, attempt, detail, %due_at, "step failed, owed again");
         }

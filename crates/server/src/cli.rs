@@ -1,9 +1,14 @@
 //! The command line. Names and exit codes are fixed: people and scripts rely on them.
 
+mod memory;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::memory::{
+    CorrectArgs, FactArg, ForgetArgs, MemoryCommand, PersonArg, ShowMemoryArgs,
+};
 use crate::config::{Overrides, StorageUrl};
 
 /// The file that is read when none is named and it is there.
@@ -66,6 +71,12 @@ pub enum Command {
         /// What about them.
         #[command(subcommand)]
         command: StepsCommand,
+    },
+    /// Look at what is remembered of a person, put it right, and forget them
+    Memory {
+        /// What about it.
+        #[command(subcommand)]
+        command: MemoryCommand,
     },
     /// Make and revoke keys
     Keys {
@@ -214,6 +225,7 @@ mod tests {
         ServeArgs::augment_args(clap::Command::new("serve")).debug_assert();
         SessionsCommand::augment_subcommands(clap::Command::new("sessions")).debug_assert();
         StepsCommand::augment_subcommands(clap::Command::new("steps")).debug_assert();
+        MemoryCommand::augment_subcommands(clap::Command::new("memory")).debug_assert();
         KeysCommand::augment_subcommands(clap::Command::new("keys")).debug_assert();
     }
 

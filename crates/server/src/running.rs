@@ -63,16 +63,26 @@ impl Listening {
         let engine = self.assembly.api.engine().clone();
         let worker = Worker::new(&engine);
         let inbox = self.assembly.inbox.clone();
+        let uploads = self.assembly.uploads.clone();
+        let retention = self.assembly.retention.clone();
         let Lifecycle { stop, cut } = lifecycle;
         let listening =
             http::serve(self.listener, self.router, self.limits, stop.clone(), cut.clone());
         let sweeping = engine.run_sweeper(stop.clone());
         let working = async {
             tokio::select! {
-                _ = async { tokio::join!(worker.run(stop.clone()), inbox.run(stop.clone())) } => {}
+                _ = async {
+                    let carried = async {
+                        if let Some(uploads) = &uploads {
+                            uploads.run(stop.clone()).await;
+                        }
+                    };
+                    tokio::join!(worker.run(stop.clone()), inbox.run(stop.clone()), carried)
+                } => {}
                 () = cut.cancelled() => tracing::warn!("work was cut; its leases will run out"),
             }
         };
+        let expiring = retention.run(stop.clone());
         let draining = async {
             stop.cancelled().await;
             engine.begin_drain();
@@ -83,7 +93,7 @@ impl Listening {
                 () = cut.cancelled() => cut_turns(&engine).await,
             }
         };
-        tokio::join!(listening, sweeping, working, draining);
+        tokio::join!(listening, sweeping, working, draining, expiring);
         if let Err(error) = engine.tidy().await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the write-ahead log stays beside the database");

@@ -16,9 +16,12 @@ use epilogue_engine::{
     clock::{SharedClock, SystemClock},
     ids::Ids,
     inbox::InboxWorker,
-    llm::{Models, OpenAi, Scripted},
+    llm::{LanguageModel, Models, OpenAi, Scripted},
     media::MediaPlane,
-    memory::EmbeddedMemory,
+    memory::{
+        EmbeddedMemory, Embeddings, EmbeddingsEndpoint, EndpointEmbeddings, Memory, Retention,
+        graphiti::{Graphiti, UploadWorker},
+    },
     speech::{CommandVoice, Endpoint, EndpointVoice, Voice},
     tool::Toolbox,
     webhook::{HttpWebhooks, egress::Egress},
@@ -31,13 +34,19 @@ use epilogue_storage::{
 use secrecy::SecretString;
 
 use crate::{
-    config::{Config, ConfigError, SpeechConfig, StorageUrl},
+    config::{Config, ConfigError, MemoryBackend, SpeechConfig, StorageUrl},
     data::{self, DataError, DataLock, OperatorKey, TokenSecretError},
     stage::{NoStage, Stage, StageError},
 };
 
 /// How long whoever speaks may take for a part of what is said.
 const SPEECH_TIMEOUT: Span = Span::from_secs(20);
+
+/// How long whoever says what sentences are like may take for some of them.
+const EMBEDDINGS_TIMEOUT: Span = Span::from_secs(10);
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
 
 /// Why the server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +102,10 @@ pub struct Assembly {
     pub operator: OperatorKey,
     /// Answers messages that people send.
     pub inbox: InboxWorker,
+    /// Carries conversations to Graphiti, if that remembers.
+    pub uploads: Option<UploadWorker>,
+    /// Lets go of what is remembered for too long.
+    pub retention: Retention,
     /// Held for as long as the server lives.
     pub lock: DataLock,
 }
@@ -113,12 +126,38 @@ pub async fn assemble(config: &Config) -> Result<Assembly, StartError> {
     storage.apply_config(directory, clock.now()).await.map_err(store_fault)?;
     let settings = settings(config, &operator, &secret)?;
     let media = media(config, &ids, &clock, &settings.kaltura).await?;
-    let engine = Engine::new(parts(config, storage, media, (clock, ids))?);
+    let graphiti = graphiti(config, &storage, &clock)?;
+    let parts = parts(config, (storage, graphiti.clone()), media, (clock, ids))?;
+    let engine = Engine::new(parts);
     // One process per data folder: whoever else had turns or steps is gone.
     engine.recover(&[]).await?;
     let api = Api::new(engine, SessionTokens::new(&secret), settings);
     let inbox = inbox(config, &api)?;
-    Ok(Assembly { api, operator, inbox, lock })
+    let uploads = graphiti.map(|graphiti| UploadWorker::new(api.engine(), graphiti));
+    let retention = retention(config, &api);
+    Ok(Assembly { api, operator, inbox, uploads, retention, lock })
+}
+
+/// The Graphiti server that remembers, if one does.
+fn graphiti(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    clock: &SharedClock,
+) -> Result<Option<Arc<Graphiti>>, StartError> {
+    if config.memory.backend == MemoryBackend::Embedded {
+        return Ok(None);
+    }
+    let settings = config.memory.graphiti();
+    let graphiti = Graphiti::new(settings, storage.clone(), clock.clone());
+    graphiti.map(Arc::new).map(Some).map_err(|error| StartError::Outgoing(error.into()))
+}
+
+/// For how long each organization keeps what is remembered.
+fn retention(config: &Config, api: &Api) -> Retention {
+    let bounded = config.organizations.iter().filter(|of| of.memory_days > 0);
+    let kept =
+        bounded.map(|of| (of.id.clone(), Span::from_secs(u64::from(of.memory_days) * DAY_S)));
+    Retention::new(api.engine().clone(), kept.collect())
 }
 
 /// The operator chooses where Twilio is, so any address is right there.
@@ -147,7 +186,7 @@ fn open_sqlite(path: &Path, options: &Options) -> epilogue_storage::Result<Arc<d
 
 fn parts(
     config: &Config,
-    storage: Arc<dyn Storage>,
+    (storage, graphiti): (Arc<dyn Storage>, Option<Arc<Graphiti>>),
     media: Arc<dyn MediaPlane>,
     (clock, ids): (SharedClock, Arc<Ids>),
 ) -> Result<Parts, StartError> {
@@ -156,12 +195,17 @@ fn parts(
     let allow_private = config.security.allow_private_webhooks;
     let openai = OpenAi::new(clock.clone(), ids.clone(), allow_private)
         .map_err(|error| StartError::Outgoing(error.into()))?;
+    let models: Arc<dyn LanguageModel> =
+        Models::new(openai, Scripted::new(clock.clone()), config.models.clone());
     Ok(Parts {
         node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
-        models: Models::new(openai, Scripted::new(clock.clone()), config.models.clone()),
+        models,
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory: Arc::new(EmbeddedMemory::new(storage.clone())),
+        memory: match graphiti {
+            Some(graphiti) => graphiti,
+            None => memory(config, &storage, &models, (&clock, &ids))?,
+        },
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),
@@ -171,6 +215,28 @@ fn parts(
         clock,
         ids,
     })
+}
+
+/// Who remembers.
+fn memory(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    models: &Arc<dyn LanguageModel>,
+    (clock, ids): (&SharedClock, &Arc<Ids>),
+) -> Result<Arc<dyn Memory>, StartError> {
+    let embeddings = config.memory.embeddings.as_ref().map(|embeddings| {
+        let endpoint = EmbeddingsEndpoint {
+            base_url: embeddings.base_url.clone(),
+            name: embeddings.name.clone(),
+            api_key: embeddings.api_key.clone(),
+        };
+        EndpointEmbeddings::new(endpoint, EMBEDDINGS_TIMEOUT, clock.clone())
+            .map(|embeddings| Arc::new(embeddings) as Arc<dyn Embeddings>)
+            .map_err(|error| StartError::Outgoing(error.into()))
+    });
+    let (storage, models) = (storage.clone(), models.clone());
+    let memory = EmbeddedMemory::new(storage, models, clock.clone(), ids.clone());
+    Ok(Arc::new(memory.with_embeddings(embeddings.transpose()?)))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -14,9 +14,12 @@ mod attach;
 mod carrier;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod curation;
 mod delivery;
 mod directory;
+mod erasure;
 mod error;
+mod graph;
 mod history;
 mod inbox;
 mod integration;
@@ -33,6 +36,7 @@ mod subscription;
 #[cfg(test)]
 mod suites;
 mod turn;
+mod upload;
 
 pub use activity::{
     ActivityCount, ActivityFilter, ActivityKind, ActivityOrder, ActivityStore, ActivityText,
@@ -44,12 +48,18 @@ pub use agent::{
 };
 pub use attach::{AttachOutcome, AttachRequest, ConnectionStore, DetachOutcome};
 pub use carrier::{AddNumberOutcome, CARRIERS_MAX, CarrierStore, NUMBERS_MAX, PutCarrierOutcome};
+pub use curation::{CorrectFactOutcome, CorrectFactRequest, CorrectedBy, CurationStore, KnownFact};
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, ResendOutcome};
 pub use directory::{
     Credential, CredentialKind, DirectoryStore, KeyHash, Organization, OrganizationConfig, Project,
     Role,
 };
+pub use erasure::{ErasureReport, Removed};
 pub use error::{Error, Result};
+pub use graph::{
+    AbsorbOutcome, AbsorbRequest, FOUND_MAX, FactQuestion, FactSource, FactView, FoundFacts,
+    GraphStore, QUESTION_WORDS_MAX, SOURCES_SHOWN, VECTORS_MAX, Vectors,
+};
 pub use history::{
     HISTORY_MAX, HistoryEntry, HistoryPage, HistoryStore, OpenedWithin, ProjectStats,
 };
@@ -62,7 +72,10 @@ pub use integration::{
     PutIntegrationOutcome, TOKENS_MAX, TokenHolder, WithTokens,
 };
 pub use ledger::{LedgerRow, LedgerStore, Mismatch};
-pub use memory::{Episode, MemoryStore};
+pub use memory::{
+    ERASED_AT_ONCE, EXPIRED_AT_ONCE, Episode, ErasureStep, MemoryStore, RememberOutcome,
+    RememberRequest, TRANSCRIPTS_AT_ONCE,
+};
 pub use page::{Cursor, Page, PageRequest};
 pub use project_agent::{
     ProjectAgent, ProjectAgentStore, WriteProjectAgent, WriteProjectAgentOutcome,
@@ -85,6 +98,10 @@ pub use subscription::{GONE_STEPS_MAX, SubscribeOutcome, SubscriptionStore};
 pub use turn::{
     BeginTurnOutcome, BeginTurnRequest, FinishTurnOutcome, FinishTurnRequest, TurnStore,
 };
+pub use upload::{
+    ClaimUploads, DroppedUploads, DueUploads, NewUpload, UploadCensus, UploadClaim, UploadOutcome,
+    UploadReport, UploadStore,
+};
 
 /// Everything a backend offers.
 #[async_trait::async_trait]
@@ -100,6 +117,8 @@ pub trait Storage:
     + LedgerStore
     + DirectoryStore
     + MemoryStore
+    + GraphStore
+    + CurationStore
     + ActivityStore
     + AgentStore
     + IntegrationStore
@@ -107,6 +126,7 @@ pub trait Storage:
     + InboxStore
     + ResultStore
     + HistoryStore
+    + UploadStore
     + Send
     + Sync
 {

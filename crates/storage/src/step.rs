@@ -52,7 +52,7 @@ pub enum StepReport {
     Done,
     /// There was nothing to do, for this reason.
     Skipped(String),
-    /// It failed and is owed again from then on.
+    /// It is owed again from then on: it failed, or it is not finished yet.
     Again {
         /// When.
         due_at: Timestamp,

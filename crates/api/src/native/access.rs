@@ -41,7 +41,7 @@ impl Need {
 }
 
 /// Every operation that needs a credential: method, path, and what it needs.
-pub const TABLE: [(&str, &str, Need); 24] = [
+pub const TABLE: [(&str, &str, Need); 31] = [
     ("POST", "/epilogue/v1/sessions", Need::KeyOrWidget(Role::Operate)),
     ("GET", "/epilogue/v1/sessions", Need::Key(Role::Read)),
     ("GET", "/epilogue/v1/sessions/{id}", Need::Key(Role::Read)),
@@ -65,6 +65,13 @@ pub const TABLE: [(&str, &str, Need); 24] = [
     ("GET", "/epilogue/v1/keys", Need::Key(Role::Own)),
     ("POST", "/epilogue/v1/keys", Need::Key(Role::Own)),
     ("DELETE", "/epilogue/v1/keys/{id}", Need::Key(Role::Own)),
+    ("GET", "/epilogue/v1/memory/{person}", Need::Key(Role::Read)),
+    ("GET", "/epilogue/v1/memory/{person}/export", Need::Key(Role::Read)),
+    ("GET", "/epilogue/v1/memory/{person}/facts/{id}", Need::Key(Role::Read)),
+    ("PATCH", "/epilogue/v1/memory/{person}/facts/{id}", Need::Key(Role::Operate)),
+    ("DELETE", "/epilogue/v1/memory/{person}/facts/{id}", Need::Key(Role::Operate)),
+    ("DELETE", "/epilogue/v1/memory/{person}", Need::Key(Role::Own)),
+    ("POST", "/epilogue/v1/erasures", Need::Key(Role::Own)),
     ("GET", "/epilogue/v1/organization", Need::Key(Role::Read)),
 ];
 

@@ -40,7 +40,8 @@ pub struct ActivityView {
     pub id: String,
     /// When (RFC 3339, UTC).
     pub at: String,
-    /// What: `session.ended`, `step.parked`, `step.resumed`, `key.created` or `key.revoked`.
+    /// What: `session.ended`, `step.parked`, `step.resumed`, `key.created`, `key.revoked`,
+    /// `memory.fact_corrected`, `memory.fact_deleted` or `memory.forgotten`.
     #[schema(example = "session.ended")]
     pub kind: String,
     /// The session it concerns, if any.

@@ -28,6 +28,7 @@ Times are RFC 3339 in UTC; money is millionths of a credit, one credit being one
     tags(
         (name = "sessions", description = "Conversations: open, talk, read, end."),
         (name = "finalization", description = "What ended sessions owe, and what was told to webhooks."),
+        (name = "memory", description = "What is remembered of people: look, ask why, correct, hand out, forget."),
         (name = "billing", description = "Credits."),
         (name = "administration", description = "The organization, its agents, its keys, its log."),
         (name = "health", description = "For whatever watches the server. No credential needed."),
@@ -61,8 +62,12 @@ pub fn document() -> openapi::OpenApi {
         components.add_security_scheme(name, SecurityScheme::Http(scheme.build()));
     }
     for (path, item) in &mut document.paths.paths {
-        let operations =
-            [("GET", &mut item.get), ("POST", &mut item.post), ("DELETE", &mut item.delete)];
+        let operations = [
+            ("GET", &mut item.get),
+            ("POST", &mut item.post),
+            ("PATCH", &mut item.patch),
+            ("DELETE", &mut item.delete),
+        ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 complete(operation, needed(method, path));

@@ -12,6 +12,7 @@ mod inbox;
 mod input;
 pub mod keys;
 mod ledger;
+mod memory;
 mod organization;
 pub mod page;
 mod payload;
@@ -74,6 +75,7 @@ fn administration() -> OpenApiRouter<Api> {
         .merge(activity::routes())
         .merge(agents::routes())
         .merge(keys::routes())
+        .merge(memory::routes())
         .merge(organization::routes())
 }
 

@@ -25,7 +25,7 @@ fn operations() -> Vec<(String, String)> {
 }
 
 fn call<'a>(world: &'a World, method: &str, path: &str) -> Call<'a> {
-    Call::new(world, method, &format!("/{}", path.replace("{id}", "x")))
+    Call::new(world, method, &format!("/{}", path.replace("{id}", "x").replace("{person}", "ann")))
 }
 
 #[tokio::test]
@@ -81,7 +81,8 @@ async fn widget_keys_and_tokens_are_good_for_what_they_are_for() {
         let widget = call(&world, method, path).key(WIDGET).header("origin", "https://example.com");
         let allowed = matches!(need, Need::KeyOrWidget(_));
         assert_eq!(widget.send().await.status != 403, allowed, "widget: {method} {path}");
-        let own = Call::new(&world, method, &format!("/{}", path.replace("{id}", &session)));
+        let path = path.replace("{id}", &session).replace("{person}", "ann");
+        let own = Call::new(&world, method, &format!("/{path}"));
         let own = own.key(&token).json(json!({ "message": "Hello" })).send().await;
         assert_eq!(
             own.status != 403,

@@ -49,6 +49,7 @@ pub struct World {
     pub engine: Engine,
     pub receiver: Arc<FakeReceiver>,
     pub router: Router,
+    pub storage: Arc<SqliteStorage>,
     worker: Worker,
     _folder: tempfile::TempDir,
 }
@@ -76,15 +77,21 @@ impl World {
         let clock = SimClock::at(START);
         let shared = Arc::new(clock.clone());
         let receiver = Arc::new(FakeReceiver::default());
+        let models = Arc::new(Scripted::new(shared.clone()));
         let engine = Engine::new(Parts {
             storage: storage.clone(),
             clock: shared.clone(),
             ids: Arc::new(Ids::seeded(7)),
             node: NodeId::from("node_test"),
-            models: Arc::new(Scripted::new(shared.clone())),
-            tools: Toolbox::new(Egress::new(false).expect("a client"), shared),
+            models: models.clone(),
+            tools: Toolbox::new(Egress::new(false).expect("a client"), shared.clone()),
             webhooks: receiver.clone(),
-            memory: Arc::new(EmbeddedMemory::new(storage)),
+            memory: Arc::new(EmbeddedMemory::new(
+                storage.clone(),
+                models,
+                shared,
+                Arc::new(Ids::seeded(8)),
+            )),
             media: Arc::new(NoMedia),
             voice: None,
             wording: Arc::new(Dialects),
@@ -94,7 +101,7 @@ impl World {
         let api =
             Api::new(engine.clone(), SessionTokens::new(&"secret".into()), settings(per_minute));
         let (router, worker) = (native::router(&api), Worker::new(&engine));
-        Self { clock, engine, receiver, router, worker, _folder: folder }
+        Self { clock, engine, receiver, router, storage, worker, _folder: folder }
     }
 
     /// A request as the owner of Acme.
@@ -104,6 +111,10 @@ impl World {
 
     pub fn post(&self, path: &str) -> Call<'_> {
         Call::new(self, "POST", path).key(OWN)
+    }
+
+    pub fn patch(&self, path: &str) -> Call<'_> {
+        Call::new(self, "PATCH", path).key(OWN)
     }
 
     pub fn delete(&self, path: &str) -> Call<'_> {

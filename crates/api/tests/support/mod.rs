@@ -170,7 +170,12 @@ fn parts(
     let egress = Egress::new(false).expect("a client");
     let real = Arc::new(HttpWebhooks::new(egress, shared.clone()));
     Parts {
-        memory: Arc::new(EmbeddedMemory::new(storage.clone())),
+        memory: Arc::new(EmbeddedMemory::new(
+            storage.clone(),
+            models.clone(),
+            shared.clone(),
+            Arc::new(Ids::seeded(setup.seed)),
+        )),
         storage,
         ids: Arc::new(Ids::seeded(setup.seed)),
         node: "node".into(),

@@ -138,6 +138,12 @@ pub trait LanguageModel: Send + Sync {
     /// tried again has been; from then on nothing is.
     async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError>;
 
+    /// Whether it can be asked about a conversation and answer in its own words: one that answers by rules
+    /// cannot.
+    fn understands(&self, model: &ModelSpec) -> bool {
+        model.provider != ModelProvider::Scripted
+    }
+
     /// What an agent costs that a tenant writes with this model. Free unless the operator says
     /// otherwise.
     fn price(&self, _model: &ModelSpec) -> Price {
@@ -195,6 +201,11 @@ pub fn meant(model: ModelSpec, listed: &Listed) -> Result<ModelSpec, ModelError>
 impl LanguageModel for Models {
     fn price(&self, model: &ModelSpec) -> Price {
         listed_price(model, &self.listed)
+    }
+
+    fn understands(&self, model: &ModelSpec) -> bool {
+        let meant = meant(model.clone(), &self.listed);
+        meant.is_ok_and(|model| model.provider != ModelProvider::Scripted)
     }
 
     async fn stream(&self, mut request: ModelRequest) -> Result<ModelStream, ModelError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use epilogue_core::{
     Agent, AgentId, Connection, Dialect, EndpointKey, MicroCredits, OrgId, Person, Profile,
-    ProjectId, Role, Session, SessionId, SessionState, Staging, Usage,
+    ProjectId, Role, Session, SessionId, SessionState, Staging, Timestamp, Usage,
     agent::AgentKind,
     message::NewMessage,
     overlay,
@@ -13,7 +13,10 @@ use epilogue_core::{
 use epilogue_storage::{Admission, OpenOutcome, OpenRequest, SessionName};
 use serde_json::{Map, Value};
 
-use crate::{Engine, Error, clock::within};
+use crate::{Engine, Error, clock::within, memory::RecallRequest};
+
+/// How many facts an open recalls.
+const FACTS_RECALLED: u32 = 40;
 
 /// A session to be opened.
 #[derive(Clone, Debug)]
@@ -138,8 +141,9 @@ impl Engine {
             return Err(self.refuse(&request, OpenError::WrongKind).await?);
         }
         let (admission, open_max) = self.admission(&request.org).await?;
+        let asked_at = self.now();
         let recalled = self.recall(&request, &agent).await;
-        let (session, greeting) = self.draft(request, version, &agent, recalled);
+        let (mut session, greeting) = self.draft(request, version, &agent, recalled);
         let open = OpenRequest {
             session: session.clone(),
             greeting: greeting.clone(),
@@ -155,6 +159,7 @@ impl Engine {
             OpenOutcome::EndpointTaken(live) => return Err(OpenError::EndpointTaken(live)),
             OpenOutcome::TooManyOpen => return Err(OpenError::TooManyOpen),
         }
+        self.unrecall(&mut session, asked_at).await?;
         if let Some(due_at) = session.due_at() {
             self.inner.alarm.due_at(due_at);
         }
@@ -197,11 +202,18 @@ impl Engine {
 
     /// What is remembered of the person. Late or failing memory never fails an open.
     async fn recall(&self, request: &OpenSession, agent: &Agent) -> Option<String> {
-        let person = request.person.as_ref().filter(|_| agent.memory)?;
-        let scope = person.memory_scope(agent.remembers_as());
-        let recall = self.inner.parts.memory.recall(&request.org, &scope);
+        let person = request.person.as_ref().filter(|_| agent.memory.recalls())?;
+        let asked = RecallRequest {
+            org: request.org.clone(),
+            scope: person.memory_scope(agent.remembers_as()),
+            query: None,
+            // Also what is announced for later, and what was: each says since and until when.
+            as_of: None,
+            limit: FACTS_RECALLED,
+        };
+        let recall = self.inner.parts.memory.recall(&asked);
         match within(&**self.clock(), self.limits().recall, recall).await {
-            Some(Ok(recalled)) => recalled,
+            Some(Ok(recalled)) => recalled.map(|recalled| recalled.to_prompt()),
             Some(Err(error)) => {
                 self.inner.metrics.recall_failed();
                 tracing::warn!(error = &error as &dyn std::error::Error, "memory was not recalled");
@@ -213,6 +225,21 @@ impl Engine {
                 None
             }
         }
+    }
+
+    /// Takes out again what was recalled of a person who was forgotten between the recall and the open.
+    /// Whoever is forgotten from now on is looked for in the session that is open.
+    async fn unrecall(&self, session: &mut Session, asked_at: Timestamp) -> Result<(), OpenError> {
+        let Some(person) = session.person.as_ref().filter(|_| session.context.recalled.is_some())
+        else {
+            return Ok(());
+        };
+        let forgotten = self.store().forgotten_at(&session.org, person.key()).await?;
+        if let Some(at) = forgotten.filter(|at| *at >= asked_at) {
+            self.store().erase_person(&session.org, person, &[], at).await?;
+            session.context.recalled = None;
+        }
+        Ok(())
     }
 
     fn draft(

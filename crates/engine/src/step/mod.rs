@@ -35,6 +35,9 @@ pub(crate) enum StepDone {
     Done { detail: String, products: Vec<Product> },
     /// There was nothing to do, for this reason.
     Skipped(String),
+    /// It got further, and goes on after a while. No attempt is used up by that, so that whoever says it
+    /// has a bound of its own.
+    Unfinished { detail: String, again_in: Span },
 }
 
 /// An attempt that failed.
@@ -74,15 +77,20 @@ impl StepError {
 
     /// A fault of the store, or of a service, with its causes.
     pub fn because(what: &str, error: &dyn std::error::Error) -> Self {
-        let mut detail = format!("{what}: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // Writing to a string does not fail.
-            let _ = write!(detail, ": {cause}");
-            source = cause.source();
-        }
-        Self::again(detail)
+        Self::again(explain(what, error))
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn explain(what: &str, error: &dyn std::error::Error) -> String {
+    let mut detail = format!("{what}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string does not fail.
+        let _ = write!(detail, ": {cause}");
+        source = cause.source();
+    }
+    detail
 }
 
 /// Runs one attempt. `once` is set when it does what is done once at most.

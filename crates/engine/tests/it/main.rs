@@ -6,6 +6,8 @@ mod answers;
 mod deferred_calls;
 mod drain;
 mod expiry;
+mod graph;
+mod graphiti;
 mod keyed_turns;
 mod leases;
 mod memory;

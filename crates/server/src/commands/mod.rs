@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod doctor;
 mod keys;
+mod memory;
 mod migrate;
 mod serve;
 mod sessions;
@@ -35,6 +36,7 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Demo(args) => demo::run(&cli.global, &args),
         Command::Sessions { command } => asking(&cli.global, sessions::run(command)),
         Command::Steps { command } => asking(&cli.global, steps::run(command)),
+        Command::Memory { command } => asking(&cli.global, memory::run(command)),
         Command::Keys { command } => asking(&cli.global, keys::run(command)),
         Command::Migrate(args) => migrate::run(&cli.global, &args),
         Command::Doctor => doctor::run(&cli.global),
@@ -63,6 +65,11 @@ fn asking(global: &GlobalArgs, what: Ask) -> Exit {
         }
         Err(error) => complain(Exit::Failure, &error),
     }
+}
+
+/// A value as people read it.
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// The rows of a page.

@@ -46,7 +46,7 @@ async fn list(client: &Client, args: ListArgs) -> Result<String, ClientError> {
 
 async fn show(client: &Client, id: String) -> Result<String, ClientError> {
     let session = client.get(&format!("/sessions/{}", escape(&id))).await?;
-    Ok(pretty(&session))
+    Ok(super::pretty(&session))
 }
 
 async fn why(client: &Client, id: String) -> Result<String, ClientError> {
@@ -85,8 +85,4 @@ async fn end(client: &Client, id: String, note: Option<String>) -> Result<String
 /// An id as part of a path.
 pub(super) fn escape(id: &str) -> String {
     url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }

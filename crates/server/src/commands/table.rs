@@ -29,10 +29,14 @@ pub(super) fn cell(row: &Value, path: &str) -> String {
     let value = path.split('.').try_fold(row, |value, key| value.get(key));
     match value {
         None | Some(Value::Null) => "-".to_owned(),
-        // Control characters of strangers' text would move the cursor of whoever reads it.
-        Some(Value::String(text)) => text.chars().filter(|c| !c.is_control()).collect(),
+        Some(Value::String(text)) => plain(text),
         Some(other) => other.to_string(),
     }
+}
+
+/// A stranger's text without control characters, which would move the cursor of whoever reads it.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,9 @@ pub struct OrganizationSection {
     /// Whether transcripts stay where an API would remove them after the end.
     #[serde(default)]
     pub keep_transcripts: bool,
+    /// For how many days what is remembered of people is kept; 0 for ever.
+    #[serde(default)]
+    pub memory_days: u32,
     /// Keys for servers, which may do everything.
     #[serde(default)]
     pub api_keys: Vec<SecretRef>,

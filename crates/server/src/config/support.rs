@@ -1,7 +1,7 @@
 //! What the configuration can say and this version cannot do yet. Ignoring it silently would be
 //! worse than refusing to start.
 
-use super::{Config, MemoryBackend, StorageUrl, path::KeyPath, report::Report};
+use super::{Config, StorageUrl, path::KeyPath, report::Report};
 
 const NOT_YET: &str = "is not supported by this version";
 
@@ -11,14 +11,6 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     if matches!(config.storage.url, StorageUrl::Postgres(_)) {
         let text = format!("{NOT_YET} as postgres://; use sqlite:PATH");
         report.fail(root.key("storage").key("url"), text);
-    }
-    let memory = root.key("memory");
-    if config.memory.backend == MemoryBackend::Graphiti {
-        let text = format!("{NOT_YET} as \"graphiti\"; use \"embedded\"");
-        report.fail(memory.key("backend"), text);
-    }
-    if config.memory.embeddings.is_some() {
-        report.fail(memory.key("embeddings"), format!("{NOT_YET}; leave it out"));
     }
     if !config.cluster.nats.is_empty() {
         let text = format!("{NOT_YET}; leave it empty, for one node");

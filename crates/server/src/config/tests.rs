@@ -151,8 +151,6 @@ fn the_documented_example_loads() {
 #[test]
 fn later_features_are_refused_by_name() {
     for (text, key) in [
-        ("[memory]\nbackend = 'graphiti'", "memory.backend"),
-        ("[memory]\nembeddings = { base_url = 'http://a', name = 'b' }", "memory.embeddings"),
         ("[cluster]\nnats = 'nats://h:4222'", "cluster.nats"),
         ("[storage]\nurl = 'postgres://u@h/db'", "storage.url"),
     ] {

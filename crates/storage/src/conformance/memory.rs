@@ -1,15 +1,36 @@
 //! What is remembered of people.
 
-use epilogue_core::{MemoryScope, StepKind};
+use epilogue_core::{MemoryScope, OrgId, Person, StepKind};
 
 use super::{
     Backend,
     fixture::{START, World, at},
     prelude::*,
 };
-use crate::{Episode, Result, Storage};
+use crate::{Episode, RememberOutcome, RememberRequest, Result, Storage};
 
-fn episode<S: Storage>(world: &World<S>, scope: &str, n: u32) -> Episode {
+/// Whose memory it is, in most cases.
+pub fn ann() -> Person {
+    Person::new("ann@example.com").expect("a person")
+}
+
+/// A conversation of Ann's, to be remembered, which began when it ended.
+pub fn remembering(episode: Episode) -> RememberRequest {
+    let began_at = episode.at;
+    RememberRequest { episode, person: ann().key(), began_at, salt: [7; 16] }
+}
+
+/// Remembers a conversation of Ann's.
+pub async fn remember(
+    store: &impl Storage,
+    org: &OrgId,
+    episode: Episode,
+) -> Result<RememberOutcome> {
+    store.remember(org, remembering(episode)).await
+}
+
+/// A conversation as it is remembered.
+pub fn episode<S: Storage>(world: &World<S>, scope: &str, n: u32) -> Episode {
     Episode {
         scope: MemoryScope(scope.into()),
         session: world.session(n).id,
@@ -21,10 +42,11 @@ fn episode<S: Storage>(world: &World<S>, scope: &str, n: u32) -> Episode {
 pub async fn a_conversation_is_remembered_once(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
     let (org, first) = (&world.org, episode(&world, "ann", 1));
-    assert!(world.store.remember(org, first.clone()).await?);
-    assert!(!world.store.remember(org, first.clone()).await?);
+    let (store, known) = (&*world.store, RememberOutcome::KnownBefore { absorbed: 0 });
+    assert_eq!(remember(store, org, first.clone()).await?, RememberOutcome::Remembered);
+    assert_eq!(remember(store, org, first.clone()).await?, known);
     let other = Episode { text: "Something else".into(), at: at(99), ..first.clone() };
-    assert!(!world.store.remember(org, other).await?);
+    assert_eq!(remember(store, org, other).await?, known);
     assert_eq!(world.store.recall(org, &first.scope, 10).await?, [first]);
     Ok(())
 }
@@ -33,9 +55,9 @@ pub async fn the_latest_episodes_come_first(backend: &impl Backend) -> Result<()
     let world = World::new(backend).await?;
     let scope = MemoryScope("ann".into());
     for n in [2, 5, 1, 4, 3] {
-        assert!(world.store.remember(&world.org, episode(&world, "ann", n)).await?);
+        remember(&*world.store, &world.org, episode(&world, "ann", n)).await?;
     }
-    assert!(world.store.remember(&world.org, episode(&world, "bob", 9)).await?);
+    remember(&*world.store, &world.org, episode(&world, "bob", 9)).await?;
     let recall = async |limit| {
         let episodes = world.store.recall(&world.org, &scope, limit).await?;
         Ok::<_, crate::Error>(episodes)
@@ -47,25 +69,11 @@ pub async fn the_latest_episodes_come_first(backend: &impl Backend) -> Result<()
     Ok(())
 }
 
-pub async fn what_is_forgotten_is_gone(backend: &impl Backend) -> Result<()> {
-    let world = World::new(backend).await?;
-    let scope = |name: &str| MemoryScope(name.into());
-    for (name, n) in [("ann", 1), ("ann", 2), ("bob", 3)] {
-        world.store.remember(&world.org, episode(&world, name, n)).await?;
-    }
-    assert_eq!(world.store.forget(&world.org, &scope("ann")).await?, 2);
-    assert_eq!(world.store.forget(&world.org, &scope("ann")).await?, 0);
-    assert_eq!(world.store.recall(&world.org, &scope("ann"), 10).await?, []);
-    assert_eq!(world.store.recall(&world.org, &scope("bob"), 10).await?.len(), 1);
-    assert!(world.store.remember(&world.org, episode(&world, "ann", 1)).await?);
-    Ok(())
-}
-
 pub async fn memory_outlives_the_purge_of_a_session(backend: &impl Backend) -> Result<()> {
     let world = World::new(backend).await?;
     let session = world.finished(1).await?;
     let kept = Episode { session: session.id, at: START, ..episode(&world, "ann", 1) };
-    world.store.remember(&world.org, kept.clone()).await?;
+    remember(&*world.store, &world.org, kept.clone()).await?;
     world.finalize(session.id, at(9)).await?;
     assert_eq!(world.step(session.id, StepKind::Purge).await?.state.as_str(), "done");
     assert_eq!(world.store.recall(&world.org, &kept.scope, 10).await?, [kept]);

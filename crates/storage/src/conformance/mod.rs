@@ -21,13 +21,16 @@ use crate::Storage;
 pub mod audit;
 pub mod companions;
 pub mod connections;
+pub mod curation;
 pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
 pub mod endpoints;
 pub mod ends;
+pub mod erasures;
 pub mod fixture;
 pub mod gone;
+pub mod graphs;
 pub mod histories;
 pub mod history;
 pub mod leases;
@@ -51,6 +54,7 @@ mod suite;
 pub mod tenants;
 pub mod texting;
 pub mod turns;
+pub mod uploads;
 pub mod variables;
 pub mod whole_turns;
 
@@ -58,10 +62,10 @@ mod prelude {
     //! The traits, for their methods.
     pub use crate::{
         ActivityStore as _, AgentStore as _, CarrierStore as _, ConnectionStore as _,
-        DeliveryStore as _, DirectoryStore as _, HistoryStore as _, InboxStore as _,
-        IntegrationStore as _, LedgerStore as _, MemoryStore as _, ProjectAgentStore as _,
-        ResultStore as _, SessionStore as _, StageStore as _, StepStore as _,
-        SubscriptionStore as _, TurnStore as _,
+        CurationStore as _, DeliveryStore as _, DirectoryStore as _, GraphStore as _,
+        HistoryStore as _, InboxStore as _, IntegrationStore as _, LedgerStore as _,
+        MemoryStore as _, ProjectAgentStore as _, ResultStore as _, SessionStore as _,
+        StageStore as _, StepStore as _, SubscriptionStore as _, TurnStore as _, UploadStore as _,
     };
 }
 

@@ -12,6 +12,7 @@ use super::{
     Backend,
     audit::audit,
     fixture::{IDLE, START, World, at, every, quiet_agent},
+    memory::remembering,
     prelude::*,
     steps::step,
 };
@@ -113,7 +114,7 @@ async fn filled<S: Storage>(world: &World<S>) -> Result<SessionId> {
     world.claimed(step(&ended, StepKind::IngestMemory), at(3)).await?;
     let scope = MemoryScope("ann".into());
     let episode = Episode { scope, session: ended.id, at: at(2), text: "Person: hello".into() };
-    store.remember(org, episode).await?;
+    store.remember(org, remembering(episode)).await?;
     let active = world.opened(2).await?;
     world.turn(active.id, at(4)).await?;
     world.begun(active.id, at(5)).await?;

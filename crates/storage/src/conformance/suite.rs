@@ -171,8 +171,36 @@ macro_rules! conformance_suite {
             memory {
                 a_conversation_is_remembered_once,
                 the_latest_episodes_come_first,
-                what_is_forgotten_is_gone,
                 memory_outlives_the_purge_of_a_session,
+            }
+            graphs {
+                a_part_is_absorbed_once_and_in_its_place,
+                a_fact_is_seen_with_its_ends_and_why_it_is_believed,
+                a_new_place_closes_the_old_one_and_is_found_as_of_a_time,
+                a_fact_is_found_by_its_words_its_kind_and_its_neighbours,
+                what_sentences_are_like_finds_them_among_those_of_one_model,
+                facts_have_pages_without_gaps_or_doubles,
+                memories_of_one_organization_do_not_meet,
+                of_many_who_absorb_a_part_one_does,
+            }
+            curation {
+                a_corrected_fact_has_another_in_its_place_and_is_believed_no_more,
+                a_correction_is_refused_where_it_cannot_be_and_changes_nothing,
+                what_a_correction_says_is_ended_by_what_is_told_later,
+                a_dropped_fact_is_gone_with_what_nobody_else_knows,
+                everything_that_is_known_is_listed_in_pages,
+                of_many_who_correct_a_fact_one_does,
+                a_forgotten_persons_corrections_are_gone_too,
+            }
+            erasures {
+                a_forgotten_person_is_gone_everywhere_and_others_stay,
+                an_unknown_person_leaves_an_empty_report,
+                what_began_before_is_never_remembered_again,
+                an_erasure_of_many_goes_on_until_it_is_done,
+                what_was_recalled_into_sessions_is_forgotten_too,
+                transcripts_go_when_it_is_asked_and_the_books_stay,
+                what_is_too_old_goes_unless_it_was_told_again,
+                whoever_absorbs_while_a_person_is_forgotten_leaves_nothing,
             }
             tenants {
                 anothers_sessions_cannot_be_found,
@@ -286,6 +314,18 @@ macro_rules! conformance_suite {
                 of_many_deliveries_of_one_message_one_is_new,
                 no_message_is_claimed_twice_under_live_leases,
             }
+            uploads {
+                a_conversation_is_queued_once,
+                of_a_lane_one_conversation_is_under_way_in_the_order_of_their_ends,
+                progress_is_on_record_and_forgives_failures,
+                a_lost_claim_on_an_upload_writes_nothing,
+                the_step_that_waits_is_due_when_its_upload_is_at_rest,
+                a_parked_upload_is_resumed_behind_what_is_under_way,
+                a_dropped_lane_sends_nothing_any_more,
+                what_began_before_its_person_was_forgotten_is_dropped_at_once,
+                uploads_of_nodes_that_are_gone_are_due_at_once,
+                due_uploads_are_read_in_their_order_and_counted,
+            }
             gone {
                 nothing_that_was_said_or_given_outlives_the_purge,
                 messages_stay_where_the_profile_keeps_them,
@@ -362,7 +402,7 @@ macro_rules! conformance_cases {
 #[cfg(test)]
 mod tests {
     /// The files that hold cases.
-    const FILES: [&str; 30] = [
+    const FILES: [&str; 31] = [
         include_str!("companions.rs"),
         include_str!("searches.rs"),
         include_str!("connections.rs"),
@@ -391,6 +431,7 @@ mod tests {
         include_str!("tenants.rs"),
         include_str!("texting.rs"),
         include_str!("turns.rs"),
+        include_str!("uploads.rs"),
         include_str!("variables.rs"),
         include_str!("whole_turns.rs"),
     ];

@@ -3,22 +3,25 @@
 
 use epilogue_core::{
     AgentId, EndReason, EndRequest, KeyId, MemoryScope, MicroCredits, SessionId, StepId, StepKind,
-    ledger::Account,
+    ledger::Account, memory::FactId,
 };
 use serde_json::json;
 
 use super::{
     Backend,
     audit::audit,
+    curation,
     fixture::{START, World, at, every, quiet_agent},
+    graphs,
+    memory::{ann, remembering},
     prelude::*,
     steps::step,
 };
 use crate::{
-    AnalysisResult, BeginTurnOutcome, ClaimRequest, Credential, CredentialKind, Delivery,
-    DeliveryAttempt, DeliveryFilter, Episode, FinishTurnOutcome, KeyHash, PageRequest, Product,
-    ResendOutcome, Result, RetryOutcome, Role, SessionFilter, SessionName, SettleOutcome,
-    StepFilter, StepReport, Storage,
+    AnalysisResult, BeginTurnOutcome, ClaimRequest, CorrectFactOutcome, Credential, CredentialKind,
+    Delivery, DeliveryAttempt, DeliveryFilter, Episode, FinishTurnOutcome, KeyHash, PageRequest,
+    Product, RememberOutcome, RememberRequest, ResendOutcome, Result, RetryOutcome, Role,
+    SessionFilter, SessionName, SettleOutcome, StepFilter, StepReport, Storage,
 };
 
 /// An organization with something of everything, and another that has nothing but an agent.
@@ -64,7 +67,8 @@ async fn two<B: Backend>(backend: &B) -> Result<Two<B::Store>> {
     full.work(parked(ended.id), StepReport::Park("gone".into()), products, at(2)).await?;
     let episode =
         Episode { scope: scope(), session: ended.id, at: at(2), text: "Person: hello".into() };
-    full.store.remember(&full.org, episode).await?;
+    full.store.remember(&full.org, remembering(episode)).await?;
+    graphs::absorbed(&full, ended.id, &scope()).await?;
     full.store.add_credential(key(&full), at(2)).await?;
     full.store.put_agent(&full.org, quiet_agent(), at(2)).await?;
     let empty = full.neighbour("org_2").await?;
@@ -104,6 +108,9 @@ impl<S: Storage> Two<S> {
         let event = parked(self.ended).event_id();
         seen.push(format!("{:?}", store.delivery(org, &event).await?));
         seen.push(format!("{:?}", store.recall(org, &scope(), 10).await?));
+        let facts = store.list_facts(org, &scope(), &PageRequest::first(10)).await?;
+        assert_eq!(facts.items.len(), 1);
+        seen.push(format!("{facts:?}"));
         seen.push(format!("{:?}", store.credentials(org).await?));
         seen.push(format!("{:?}", store.agents(org).await?));
         let ledger = async |page| store.list_ledger(org, None, &page).await;
@@ -158,6 +165,7 @@ pub async fn anothers_things_are_in_no_list(backend: &impl Backend) -> Result<()
     assert_eq!(store.agent_version(org, &version).await?, None);
     assert_eq!(store.delivery(org, &parked(two.ended).event_id()).await?, None);
     assert_eq!(store.recall(org, &scope(), 10).await?, []);
+    graphs::knows_nothing(&**store, org, &scope(), two.ended).await?;
     for account in Account::ALL {
         assert_eq!(store.balance(org, account).await?, MicroCredits::ZERO);
     }
@@ -210,9 +218,18 @@ pub async fn anothers_keys_and_memories_cannot_be_touched(backend: &impl Backend
     let before = two.everything().await?;
     let (store, org) = (&two.empty.store, &two.empty.org);
     assert!(!store.revoke_credential(org, &"key_1".into(), None, at(3)).await?);
-    assert_eq!(store.forget(org, &scope()).await?, 0);
-    let episode = Episode { scope: scope(), session: two.ended, at: at(3), text: "Mine".into() };
-    assert!(store.remember(org, episode.clone()).await?, "its own memory of the same name");
+    let erased = store.erase_person(org, &ann(), &[scope()], at(3)).await?;
+    assert!(erased.done && erased.report.is_empty(), "{erased:?}");
+    let erased = store.erase_transcripts(org, &ann(), at(3)).await?;
+    assert!(erased.done && erased.report.is_empty(), "{erased:?}");
+    assert!(!store.drop_fact(org, &scope(), FactId(0), None, at(3)).await?);
+    let corrected = store.correct_fact(curation::says(org, &scope(), "Mine"), at(3)).await?;
+    assert_eq!(corrected, CorrectFactOutcome::Unknown);
+    curation::shows_nothing(&**store, org, &scope()).await?;
+    let episode = Episode { scope: scope(), session: two.ended, at: at(4), text: "Mine".into() };
+    let request = RememberRequest { began_at: at(4), ..remembering(episode.clone()) };
+    let mine = store.remember(org, request).await?;
+    assert_eq!(mine, RememberOutcome::Remembered, "its own memory of the same name");
     assert_eq!(store.recall(org, &scope(), 10).await?, [episode]);
     let version = store.put_agent(org, quiet_agent(), at(3)).await?;
     assert_eq!(version.version, 1, "its own agent of the same name");

@@ -19,6 +19,13 @@ mod integration;
 mod ledger;
 mod log;
 mod memory;
+mod memory_absorb;
+mod memory_curate;
+mod memory_erase;
+mod memory_expire;
+mod memory_find;
+mod memory_graph;
+mod memory_words;
 mod project;
 mod project_agent;
 mod purge;
@@ -34,6 +41,8 @@ mod step;
 mod step_settle;
 mod subscription;
 mod turn;
+mod upload;
+mod upload_settle;
 mod variables;
 mod writer;
 
@@ -102,3 +111,6 @@ impl Storage for SqliteStorage {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod memory_tests;

@@ -17,12 +17,18 @@ use crate::Result;
 pub(super) fn purge(db: &Connection, org: &OrgId, id: SessionId) -> Result<()> {
     let Some(session) = session::read(db, org, id)? else { return Ok(()) };
     let Profile { keeps, .. } = session.profile;
+    purge_to(db, &session, keeps)
+}
+
+/// Removes all that is not to be kept, whatever the session's own profile keeps.
+pub(super) fn purge_to(db: &Connection, session: &Session, keeps: Keeps) -> Result<()> {
+    let (org, id) = (&session.org, session.id);
     let everywhere = |sql: &str| -> Result<()> {
         db.prepare_cached(sql)?.execute(params![org.as_str(), id.0.as_bytes().as_slice()])?;
         Ok(())
     };
     if keeps == Keeps::Messages {
-        forget_saved(db, &session)?;
+        forget_saved(db, session)?;
     } else {
         everywhere("DELETE FROM messages WHERE org_id = ?1 AND session_id = ?2")?;
         everywhere("UPDATE sessions SET messages = 0 WHERE org_id = ?1 AND session_id = ?2")?;

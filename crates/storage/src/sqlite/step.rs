@@ -9,7 +9,7 @@ use epilogue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{SqliteStorage, activity, row, step_settle, writer::Db};
+use super::{SqliteStorage, activity, row, step_settle, upload_settle, writer::Db};
 use crate::{
     AnalysisResult, ClaimRequest, ClaimedStep, Cursor, DueLane, Page, PageRequest, Result,
     RetryOutcome, SettleOutcome, SettleRequest, StepCensus, StepFilter, StepStore,
@@ -248,6 +248,10 @@ fn retry(
         return Ok(RetryOutcome::NotParked(step.state));
     }
     owe_anew(db, &step, by, now)?;
+    if id.kind == StepKind::IngestMemory {
+        // What it waits for may have been given up on.
+        upload_settle::resume(db, org, id.session, now)?;
+    }
     Ok(RetryOutcome::Resumed)
 }
 

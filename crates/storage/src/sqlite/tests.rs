@@ -58,17 +58,23 @@ async fn a_full_disk_fails_the_decision_and_loses_nothing() {
         })
     };
     limit(1).await.expect("set");
-    let big = |scope: &str| crate::Episode {
-        scope: epilogue_core::MemoryScope(scope.into()),
-        session: epilogue_core::SessionId(uuid::Uuid::from_u128(1)),
-        at: epilogue_core::Timestamp::from_millis(0),
-        text: "x".repeat(1_000_000),
+    let big = |scope: &str| crate::RememberRequest {
+        episode: crate::Episode {
+            scope: epilogue_core::MemoryScope(scope.into()),
+            session: epilogue_core::SessionId(uuid::Uuid::from_u128(1)),
+            at: epilogue_core::Timestamp::from_millis(0),
+            text: "x".repeat(1_000_000),
+        },
+        person: epilogue_core::PersonKey([1; 32]),
+        began_at: epilogue_core::Timestamp::from_millis(0),
+        salt: [1; 16],
     };
     let org = epilogue_core::OrgId::from("org");
     let full = crate::MemoryStore::remember(&store, &org, big("a")).await;
     assert!(matches!(full, Err(Error::Full(_))), "{full:?}");
     limit(1_000_000).await.expect("set");
-    assert!(crate::MemoryStore::remember(&store, &org, big("a")).await.expect("fits again"));
+    let again = crate::MemoryStore::remember(&store, &org, big("a")).await.expect("fits again");
+    assert_eq!(again, crate::RememberOutcome::Remembered);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! `GET /health`
 
-use axum::Json;
+use axum::{Json, extract::State};
+use epilogue_engine::memory::Condition;
 use serde::Serialize;
+
+use crate::Api;
 
 /// How the parts are that this API's operators watch.
 #[derive(Debug, Serialize)]
@@ -17,12 +20,21 @@ struct Components {
 #[derive(Debug, Serialize)]
 struct Component {
     status: &'static str,
-    message: &'static str,
+    message: String,
 }
 
-/// Memory is the server's own, so that there is no Graphiti to be well. Whether the server itself
-/// is well is asked of `/health/ready`.
-pub(super) async fn health() -> Json<Health> {
-    let message = "Memory is embedded in the server; Graphiti is not used";
-    Json(Health { components: Components { graphiti: Component { status: "skipped", message } } })
+/// How memory is, as far as it is in Graphiti. What that says of itself is not asked for: it says that it
+/// is well while it stores nothing. Whether this server is well is asked of `/health/ready`.
+pub(super) async fn health(State(api): State<Api>) -> Json<Health> {
+    let (status, message) = match api.engine().memory_condition() {
+        Condition::Own => {
+            ("skipped", "Memory is embedded in the server; Graphiti is not used".to_owned())
+        }
+        Condition::Well => ("healthy", "Graphiti stores what it takes".to_owned()),
+        Condition::Stalled { since } => {
+            let since = since.to_jiff().strftime("%Y-%m-%dT%H:%M:%SZ");
+            ("unhealthy", format!("Since {since} Graphiti takes messages and stores none"))
+        }
+    };
+    Json(Health { components: Components { graphiti: Component { status, message } } })
 }

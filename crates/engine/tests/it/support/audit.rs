@@ -138,9 +138,11 @@ fn finalized(session: &Session, steps: &[(Step, Vec<Attempt>)], owed: &BTreeSet<
     let standings: Vec<_> = steps.iter().map(|(step, _)| Standing::from(step)).collect();
     // Whom else a session tells follows from who subscribed at the time, which nobody knows any more.
     let own = steps.iter().map(|(step, _)| step).filter(|step| step.target.is_none());
-    // Where who it was with is gone with the purge, the plan does not know whom memory was about.
+    // Where who it was with is gone with all that was said, by a purge or an erasure, the plan does not know
+    // whom memory was about.
     let is_purged = |step: &Step| step.kind == StepKind::Purge && step.state.is_settled();
-    let nobody = session.person.is_none() && steps.iter().any(|(step, _)| is_purged(step));
+    let is_gone = session.messages == 0 || steps.iter().any(|(step, _)| is_purged(step));
+    let nobody = session.person.is_none() && is_gone;
     let own = own.filter(|step| !nobody || step.kind != StepKind::IngestMemory);
     let kinds: BTreeSet<_> = own.map(|step| step.kind).collect();
     if session.ended().is_none() {

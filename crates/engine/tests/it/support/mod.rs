@@ -14,7 +14,10 @@ mod template;
 use std::{
     future::Future,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU8, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,7 +32,10 @@ use epilogue_engine::{
     Engine, Limits, Parts, StepPolicies,
     clock::SimClock,
     ids::Ids,
-    memory::EmbeddedMemory,
+    memory::{
+        EmbeddedMemory, Memory,
+        graphiti::{Graphiti, GraphitiSettings, UploadWorker},
+    },
     records::{EndReceipt, Organization, SessionName},
     session::{
         OpenError, OpenSession, Opened, TurnError, TurnEvent, TurnExtras, TurnRequest, TurnStream,
@@ -113,6 +119,10 @@ pub struct Setup {
     pub schedule: Option<Arc<Schedule>>,
     /// The client of the engine's tools. Absent: one of its own.
     pub egress: Option<Egress>,
+    /// The time. Absent: a clock of its own, which shows [`START`].
+    pub clock: Option<SimClock>,
+    /// Where memory is. Absent: in the store.
+    pub graphiti: Option<GraphitiSettings>,
 }
 
 impl Default for Setup {
@@ -148,6 +158,8 @@ impl Default for Setup {
             seed: 1,
             schedule: None,
             egress: None,
+            clock: None,
+            graphiti: None,
         }
     }
 }
@@ -165,13 +177,16 @@ pub struct World {
     seed: u64,
     schedule: Option<Arc<Schedule>>,
     egress: Egress,
+    graphiti: Option<GraphitiSettings>,
+    /// The memory of the engine that was put together last, if it is in Graphiti.
+    last_graphiti: Arc<Mutex<Option<Arc<Graphiti>>>>,
 }
 
 impl World {
     fn new(setup: &Setup) -> Self {
         let pace = Pace(setup.schedule.clone());
         Self {
-            clock: SimClock::at(START),
+            clock: setup.clock.clone().unwrap_or_else(|| SimClock::at(START)),
             model: Arc::new(FakeModel::new(pace.clone())),
             webhooks: Arc::new(FakeWebhooks::new(pace)),
             media: Arc::default(),
@@ -181,6 +196,8 @@ impl World {
             seed: setup.seed,
             schedule: setup.schedule.clone(),
             egress: setup.egress.clone().unwrap_or_else(client),
+            graphiti: setup.graphiti.clone(),
+            last_graphiti: Arc::default(),
         }
     }
 
@@ -206,8 +223,22 @@ impl World {
         }
     }
 
+    fn graphiti(&self, settings: GraphitiSettings, storage: &Arc<dyn Storage>) -> Arc<Graphiti> {
+        let graphiti = Graphiti::new(settings, storage.clone(), Arc::new(self.clock.clone()));
+        let graphiti = Arc::new(graphiti.expect("a client"));
+        *self.last_graphiti.lock().expect("not poisoned") = Some(graphiti.clone());
+        graphiti
+    }
+
     fn assemble(&self, storage: Arc<dyn Storage>, node: &str) -> Engine {
-        let memory = FakeMemory::new(EmbeddedMemory::new(storage.clone()), self.mood.clone());
+        let memory: Arc<dyn Memory> = if let Some(settings) = &self.graphiti {
+            self.graphiti(settings.clone(), &storage)
+        } else {
+            let clock = Arc::new(self.clock.clone());
+            let ids = Arc::new(Ids::seeded(self.seed));
+            let real = EmbeddedMemory::new(storage.clone(), self.model.clone(), clock, ids);
+            Arc::new(FakeMemory::new(real, self.mood.clone()))
+        };
         Engine::new(Parts {
             storage,
             clock: Arc::new(self.clock.clone()),
@@ -216,7 +247,7 @@ impl World {
             models: self.model.clone(),
             tools: Toolbox::new(self.egress.clone(), Arc::new(self.clock.clone())),
             webhooks: self.webhooks.clone(),
-            memory: Arc::new(memory),
+            memory,
             media: self.media.clone(),
             voice: None,
             wording: Arc::new(FakeWording),
@@ -290,6 +321,16 @@ impl TestEngine {
 
     pub fn webhooks(&self) -> &FakeWebhooks {
         &self.world.webhooks
+    }
+
+    /// What carries conversations to Graphiti, as the engine that was started last has it.
+    pub fn uploads(&self) -> UploadWorker {
+        UploadWorker::new(&self.engine, self.graphiti())
+    }
+
+    pub fn graphiti(&self) -> Arc<Graphiti> {
+        let graphiti = self.world.last_graphiti.lock().expect("not poisoned").clone();
+        graphiti.expect("memory is in Graphiti")
     }
 
     pub fn memory_is(&self, mood: Mood) {

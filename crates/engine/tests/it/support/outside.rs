@@ -16,10 +16,14 @@ use epilogue_core::{
 };
 use epilogue_engine::{
     media::{MediaPlane, StageFault},
-    memory::{Conversation, EmbeddedMemory, Memory, MemoryError},
+    memory::{
+        Conversation, EmbeddedMemory, ForgetRequest, Ingested, Memory, MemoryError, RecallRequest,
+        RecalledFact, Recollection,
+    },
     webhook::{WebhookAnswer, WebhookError, WebhookReply, WebhookRequest, WebhookSender},
     wording::{Notification, Payload, Wording},
 };
+use epilogue_storage::{ErasureReport, Page, PageRequest};
 use tokio::sync::Notify;
 
 use super::schedule::Pace;
@@ -160,6 +164,8 @@ pub enum Mood {
     Failing,
     /// No request is ever answered.
     Stalled,
+    /// What is recalled is on its way until the mood changes.
+    Slow,
 }
 
 /// The real embedded memory behind a fake door that can be shut.
@@ -184,22 +190,32 @@ impl FakeMemory {
 
 #[async_trait]
 impl Memory for FakeMemory {
-    async fn ingest(&self, conversation: Conversation) -> Result<(), MemoryError> {
+    async fn ingest(&self, conversation: Conversation) -> Result<Ingested, MemoryError> {
         self.pass().await?;
         self.real.ingest(conversation).await
     }
 
-    async fn recall(
+    async fn recall(&self, asked: &RecallRequest) -> Result<Option<Recollection>, MemoryError> {
+        self.pass().await?;
+        let recalled = self.real.recall(asked).await;
+        while self.mood.load(Ordering::SeqCst) == Mood::Slow as u8 {
+            tokio::task::yield_now().await;
+        }
+        recalled
+    }
+
+    async fn list(
         &self,
         org: &OrgId,
         scope: &MemoryScope,
-    ) -> Result<Option<String>, MemoryError> {
-        self.pass().await?;
-        self.real.recall(org, scope).await
+        page: &PageRequest,
+    ) -> Result<Page<RecalledFact>, MemoryError> {
+        self.real.list(org, scope, page).await
     }
 
-    async fn forget(&self, org: &OrgId, scope: &MemoryScope) -> Result<u64, MemoryError> {
-        self.real.forget(org, scope).await
+    async fn forget(&self, request: &ForgetRequest) -> Result<ErasureReport, MemoryError> {
+        self.pass().await?;
+        self.real.forget(request).await
     }
 }
 

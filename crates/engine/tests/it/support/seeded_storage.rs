@@ -13,32 +13,39 @@ use std::{
 use async_trait::async_trait;
 use epilogue_core::{
     Agent, AgentId, ConnectionId, EndRequest, EventId, KeyId, MemoryScope, Message, MicroCredits,
-    NodeId, OrgId, ProjectId, SessionId, Step, StepId, Subscription, SubscriptionId, Timestamp,
+    NodeId, OrgId, Person, PersonKey, ProjectId, SessionId, Step, StepId, Subscription,
+    SubscriptionId, Timestamp,
     event::Activity,
     integration::{Integration, IntegrationToken},
     ledger::Account,
+    memory::{Entity, EntityId, FactId},
     session::AgentVersion,
     step::Attempt,
     texting::{CarrierAccount, Inbound, InboundId, InboundMessage, PhoneNumber},
+    upload::{self, Upload},
 };
 use epilogue_storage::{
-    ActivityCount, ActivityFilter, ActivityOrder, ActivityStore, AddIntegrationOutcome,
-    AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite, AnalysisResult,
-    AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore, ClaimInbound,
-    ClaimRequest, ClaimedStep, CommitStats, ConnectionStore, Credential, DeleteAgentOutcome,
+    AbsorbOutcome, AbsorbRequest, ActivityCount, ActivityFilter, ActivityOrder, ActivityStore,
+    AddIntegrationOutcome, AddNumberOutcome, AddTokenOutcome, AgentRecord, AgentStore, AgentWrite,
+    AnalysisResult, AttachOutcome, AttachRequest, BeginTurnOutcome, BeginTurnRequest, CarrierStore,
+    ClaimInbound, ClaimRequest, ClaimUploads, ClaimedStep, CommitStats, ConnectionStore,
+    CorrectFactOutcome, CorrectFactRequest, Credential, CurationStore, DeleteAgentOutcome,
     Delivery, DeliveryAttempt, DeliveryFilter, DeliveryStore, DetachOutcome, DirectoryStore,
-    DueInbox, DueLane, DueSession, EndReceipt, Episode, FinishTurnOutcome, FinishTurnRequest,
+    DroppedUploads, DueInbox, DueLane, DueSession, DueUploads, EndReceipt, Episode, ErasureStep,
+    FactQuestion, FactView, FinishTurnOutcome, FinishTurnRequest, FoundFacts, GraphStore,
     HistoryEntry, HistoryPage, HistoryStore, Hits, InboundClaim, InboundOutcome, InboundReport,
-    InboxCensus, InboxStore, IntegrationStore, KeyHash, LedgerRow, LedgerStore, LiveBounds,
-    LiveConversations, MemoryStore, Mismatch, OffsetPage, OpenOutcome, OpenRequest, OpenedWithin,
-    Organization, OrganizationConfig, Page, PageRequest, Progress, Project, ProjectAgent,
-    ProjectAgentStore, ProjectStats, PutCarrierOutcome, PutIntegrationOutcome, ReceiveOutcome,
-    RecentFilter, RecentSessions, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit,
-    ResultOrder, ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus,
-    SessionFilter, SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus,
-    StepFilter, StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage,
-    TakeStageOutcome, TokenHolder, TurnStore, WithTokens, WriteAgentOutcome, WriteProjectAgent,
-    WriteProjectAgentOutcome, WriteSaid, WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
+    InboxCensus, InboxStore, IntegrationStore, KeyHash, KnownFact, LedgerRow, LedgerStore,
+    LiveBounds, LiveConversations, MemoryStore, Mismatch, NewUpload, OffsetPage, OpenOutcome,
+    OpenRequest, OpenedWithin, Organization, OrganizationConfig, Page, PageRequest, Progress,
+    Project, ProjectAgent, ProjectAgentStore, ProjectStats, PutCarrierOutcome,
+    PutIntegrationOutcome, ReceiveOutcome, RecentFilter, RecentSessions, RememberOutcome,
+    RememberRequest, ResendOutcome, Result, ResultFacets, ResultFilter, ResultHit, ResultOrder,
+    ResultRecord, ResultStore, ResumeOutcome, RetryOutcome, SessionCensus, SessionFilter,
+    SessionName, SessionStore, SettleOutcome, SettleRequest, StageStore, StepCensus, StepFilter,
+    StepStore, Storage, SubscribeOutcome, SubscriptionStore, TakeStage, TakeStageOutcome,
+    TokenHolder, TurnStore, UploadCensus, UploadClaim, UploadOutcome, UploadReport, UploadStore,
+    WithTokens, WriteAgentOutcome, WriteProjectAgent, WriteProjectAgentOutcome, WriteSaid,
+    WriteSaidOutcome, WriteVariables, WriteVariablesOutcome,
 };
 
 use super::schedule::{Schedule, at_once};
@@ -204,9 +211,33 @@ scheduled!(DirectoryStore {
 });
 
 scheduled!(MemoryStore {
-    fn remember(org: &OrgId, episode: Episode) -> bool;
+    fn remember(org: &OrgId, request: RememberRequest) -> RememberOutcome;
     fn recall(org: &OrgId, scope: &MemoryScope, limit: u32) -> Vec<Episode>;
-    fn forget(org: &OrgId, scope: &MemoryScope) -> u64;
+    fn scopes_of(org: &OrgId, person: PersonKey) -> Vec<MemoryScope>;
+    fn forgotten_at(org: &OrgId, person: PersonKey) -> Option<Timestamp>;
+    fn erase_person(org: &OrgId, person: &Person, scopes: &[MemoryScope], now: Timestamp) -> ErasureStep;
+    fn expire_memory(org: &OrgId, before: Timestamp) -> ErasureStep;
+    fn erase_transcripts(org: &OrgId, person: &Person, now: Timestamp) -> ErasureStep;
+});
+
+scheduled!(GraphStore {
+    fn absorb(org: &OrgId, request: AbsorbRequest, now: Timestamp) -> AbsorbOutcome;
+    fn absorbed(org: &OrgId, scope: &MemoryScope, session: SessionId) -> Option<u32>;
+    fn find_facts(org: &OrgId, scope: &MemoryScope, question: &FactQuestion) -> FoundFacts;
+    fn list_facts(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<FactView>;
+    fn entity(org: &OrgId, scope: &MemoryScope, entity: EntityId) -> Option<(Entity, Vec<FactView>)>;
+    fn why(org: &OrgId, scope: &MemoryScope, fact: FactId) -> Option<(FactView, Vec<Episode>)>;
+});
+
+scheduled!(CurationStore {
+    fn known_facts(org: &OrgId, scope: &MemoryScope, as_of: Option<Timestamp>, sources_max: u32, page: &PageRequest) -> Page<KnownFact>;
+    fn pick_facts(org: &OrgId, scope: &MemoryScope, facts: &[FactId]) -> Vec<KnownFact>;
+    fn pick_entities(org: &OrgId, scope: &MemoryScope, entities: &[EntityId]) -> Vec<Entity>;
+    fn list_entities(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<Entity>;
+    fn list_episodes(org: &OrgId, scope: &MemoryScope, page: &PageRequest) -> Page<Episode>;
+    fn correct_fact(request: CorrectFactRequest, now: Timestamp) -> CorrectFactOutcome;
+    fn drop_fact(org: &OrgId, scope: &MemoryScope, fact: FactId, by: Option<String>, now: Timestamp) -> bool;
+    fn note_erasure(org: &OrgId, entry: Activity) -> ();
 });
 
 scheduled!(ActivityStore {
@@ -254,6 +285,20 @@ scheduled!(InboxStore {
     fn release_inbox(alive: &[NodeId], now: Timestamp) -> u64;
     fn list_inbound(org: &OrgId, state: Option<&str>, page: &PageRequest) -> Page<InboundMessage>;
     fn inbox_census() -> InboxCensus;
+});
+
+scheduled!(UploadStore {
+    fn enqueue_upload(upload: NewUpload, now: Timestamp) -> Upload;
+    fn upload(org: &OrgId, session: SessionId) -> Option<Upload>;
+    fn due_uploads(now: Timestamp, after: Option<&OrgId>, limit: u32) -> Vec<DueUploads>;
+    fn next_due_upload() -> Option<Timestamp>;
+    fn claim_uploads(request: ClaimUploads, now: Timestamp) -> Vec<Upload>;
+    fn advance_upload(claim: &UploadClaim, progress: upload::Progress, lease_until: Timestamp) -> UploadOutcome;
+    fn settle_upload(claim: &UploadClaim, report: UploadReport, now: Timestamp) -> UploadOutcome;
+    fn resume_upload(org: &OrgId, session: SessionId, now: Timestamp) -> bool;
+    fn drop_uploads(org: &OrgId, scope: &MemoryScope, now: Timestamp) -> DroppedUploads;
+    fn release_uploads(alive: &[NodeId], now: Timestamp) -> u64;
+    fn upload_census() -> UploadCensus;
 });
 
 scheduled!(ResultStore {

@@ -18,7 +18,7 @@ const WRITTEN: &str = "const [wanted, done] = arguments;
         if (lines.some(line => line.includes(wanted))) done(lines.join('\\n')); else setTimeout(look, 100);
     };
     look();";
-/// Where a picture of the page is to be put, for its description. The test does without.
+/// Where a picture of the page is to be put: `docs/avatar.png` is one, made smaller. The test does without.
 const PICTURE: &str = "EPILOGUE_TEST_PICTURE";
 
 /// The demo, as somebody runs it at a terminal.

@@ -1,6 +1,8 @@
 //! End means gone: a conversation is had with the real server, ended, and looked for in every byte of
 //! its files, in everything it logs, and in everything it answers; also when it is killed on the way.
 
+mod forget;
+mod operator;
 mod world;
 
 use reqwest::Method;
@@ -211,7 +213,7 @@ async fn what_is_remembered_of_a_person_is_all_that_stays() {
     native.step(&url, &session, "purge", "done").await;
     server.stop().await;
     let database = rusqlite::Connection::open(world.home.database()).expect("opens");
-    assert_eq!(tables_with(&database, CANARY), ["episodes"]);
+    assert_eq!(tables_with(&database, CANARY), ["episodes", "entities", "facts"]);
     assert!(!world.found().is_empty(), "what is remembered is remembered");
 }
 

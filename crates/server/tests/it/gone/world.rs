@@ -135,6 +135,13 @@ pub fn holds(bytes: &[u8]) -> bool {
 /// What the model says: a form full of it, a call that saves it, or words that quote it.
 fn answered(asked: &Value) -> Response<Body> {
     let schema = &asked["response_format"]["json_schema"]["schema"]["properties"];
+    if asked["input"].is_array() {
+        return likened(&asked["input"]);
+    }
+    if schema["facts"].is_object() {
+        let learned = json!({ "content": learned().to_string() });
+        return streamed(&learned, "stop");
+    }
     if let Some(labels) = schema.as_object() {
         let values = labels.iter().map(|(name, schema)| (name.clone(), value(schema)));
         let form = Value::Object(values.collect()).to_string();
@@ -149,6 +156,31 @@ fn answered(asked: &Value) -> Response<Body> {
         return streamed(&json!({ "tool_calls": [call] }), "tool_calls");
     }
     streamed(&json!({ "content": format!("You said {CANARY}, I think.") }), "stop")
+}
+
+/// What follows from every conversation.
+fn learned() -> Value {
+    let mention = |name: &str, kind: &str| json!({ "name": name, "kind": kind, "hint": CANARY });
+    let fact = |relation: &str, object: &str| {
+        json!({
+            "subject": { "name": "user", "kind": "person", "hint": null },
+            "relation": relation, "object": mention(object, "thing"),
+            "sentence": format!("The user {relation} {object}."),
+            "from": null, "until": null, "exclusive": false,
+        })
+    };
+    let (named, other) = (fact("is_called", CANARY), fact("likes", &format!("{CANARY} cake")));
+    json!({ "facts": [named, other], "ended": [] })
+}
+
+/// What sentences are like.
+fn likened(input: &Value) -> Response<Body> {
+    let of = |index: usize| json!({ "index": index, "embedding": [1.0, 0.5] });
+    let data: Vec<_> = (0..input.as_array().map_or(0, Vec::len)).map(of).collect();
+    let mut response = Response::new(Body::from(json!({ "data": data }).to_string()));
+    let kind = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn value(schema: &Value) -> Value {
@@ -193,6 +225,7 @@ fn config(model: &str, hook: &str) -> Value {
     json!({
         // Everything that any part of the server has to say.
         "telemetry": { "log": "trace", "log_format": "json" },
+        "memory": { "embeddings": { "base_url": model, "name": "fake" } },
         "security": { "allow_private_webhooks": true },
         "limits": {
             "opens_per_minute": 0, "messages_per_minute": 0,

@@ -75,10 +75,18 @@ impl Home {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EPILOGUE_")) {
-            command.env_remove(name);
-        }
+        clean(&mut command);
         command
+    }
+
+    /// What a command says, such as `memory show`: what it prints and its exit code.
+    pub async fn says(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epilogue"));
+        command.args(arguments).arg("--config").arg(self.config()).arg("--data").arg(self.data());
+        clean(command.current_dir(self.folder.path()).stdin(Stdio::null()));
+        let output = in_time("the command to be done", command.output()).await;
+        let output = output.expect("the binary runs");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
     }
 
     /// Starts the server, and waits until it listens.
@@ -123,6 +131,13 @@ impl Home {
     /// Starts a server that is expected to give up by itself.
     pub async fn run(&self) -> Output {
         in_time("the server to give up", self.command().output()).await.expect("the binary runs")
+    }
+}
+
+/// Keeps the test's own environment from the binary.
+fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EPILOGUE_")) {
+        command.env_remove(name);
     }
 }
 

@@ -2,7 +2,7 @@
 //! acted on are left alone: they stay in the document.
 
 use epilogue_core::{
-    Agent, AgentId, Price,
+    Agent, AgentId, MemoryMode, Price,
     agent::{
         AgentKind, ChosenBy, HookMethod, ModelProvider, ModelSpec, OnCreditsExhausted, SecretRef,
         TOOL_RETRIES_MAX, ToolMethod, ToolSpec,
@@ -86,7 +86,7 @@ pub(super) fn agent(id: AgentId, document: &Value) -> Result<Agent, Problem> {
             farewell: None,
             idle_timeout_s: None,
             max_duration_s: 0,
-            memory: false,
+            memory: MemoryMode::Off,
             keep_transcript: true,
             model,
             price: Price::default(),

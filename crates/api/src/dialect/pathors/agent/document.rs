@@ -62,7 +62,7 @@ pub(super) fn lay(
                 overlay.prompt =
                     switched(&part, |part| Ok(part.text(0, PROMPT_CHARS_MAX)?.to_owned()))?;
             }
-            "memoryEnabled" => overlay.memory = switched(&part, Part::flag)?,
+            "memoryEnabled" => overlay.memory = switched(&part, |part| Ok(part.flag()?.into()))?,
             "variableConfigs" => overlay.variables = switched(&part, variable_specs)?,
             "postEvaluationConfig" => overlay.evaluation = evaluation(&part)?,
             "postSessionVariableKeys" => {

@@ -66,7 +66,7 @@ fn configured(agent: &Agent) -> Map<String, Value> {
         "globalPrompt": agent.prompt,
         "executionMode": "balance",
         "timezone": null,
-        "memoryEnabled": agent.memory,
+        "memoryEnabled": agent.memory.recalls(),
         "beforeStartConfig": null,
         "postSessionWebhook": webhook.map(|webhook| hook::shown(webhook, &DEFAULT)),
         "postSessionVariableKeys": keys,
