@@ -197,15 +197,16 @@ fn parts(
         .map_err(|error| StartError::Outgoing(error.into()))?;
     let models: Arc<dyn LanguageModel> =
         Models::new(openai, Scripted::new(clock.clone()), config.models.clone());
+    let memory: Arc<dyn Memory> = match graphiti {
+        Some(graphiti) => graphiti,
+        None => memory(config, &storage, &models, (&clock, &ids))?,
+    };
     Ok(Parts {
         node: NodeId::new(format!("node-{}", hex::encode(ids.bytes::<6>()))),
         models,
         tools: Toolbox::new(egress.clone(), clock.clone()),
         webhooks: Arc::new(HttpWebhooks::new(egress, clock.clone())),
-        memory: match graphiti {
-            Some(graphiti) => graphiti,
-            None => memory(config, &storage, &models, (&clock, &ids))?,
-        },
+        memory,
         media,
         voice: voice(config, &clock)?,
         wording: Arc::new(Dialects),

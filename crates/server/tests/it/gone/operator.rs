@@ -34,8 +34,8 @@ async fn an_operator_looks_asks_corrects_deletes_hands_out_and_forgets() {
     let (called, likes) = (id_of(&shown, "is_called"), id_of(&shown, "likes"));
     let why = memory(&["why", ANN, &called]).await;
     assert!(why.contains(&session) && why.contains(&format!("  User: I am {CANARY}.")), "{why}");
-    let corrected = memory(&["correct", ANN, &called, "--sentence", "Zoe.", "--object", "Zoe"]);
-    let corrected = corrected.await;
+    let correction = ["correct", ANN, &called, "--sentence", "Zoe.", "--object", "Zoe"];
+    let corrected = memory(&correction).await;
     assert!(corrected.contains(&format!("has taken the place of {called}: Zoe.")), "{corrected}");
     let new = id_of(&corrected, "Zoe");
     let why = memory(&["why", ANN, &new]).await;
