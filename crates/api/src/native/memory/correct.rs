@@ -33,6 +33,7 @@ pub(crate) struct CorrectionBody {
     /// Until when, not included; null: it still is.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, null and a time are three things")]
     valid_until: Option<Option<String>>,
 }
 
@@ -49,6 +50,7 @@ pub(crate) struct ObjectBody {
 }
 
 /// What is there is given, null included.
+#[expect(clippy::option_option, reason = "absent, null and a time are three things")]
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

@@ -122,23 +122,21 @@ impl Writing {
         if self.is_done {
             return Ok(None);
         }
-        let (mut text, part) = match self.ready.take() {
-            Some(ready) => ready,
-            None => {
-                let part = self.api.engine().export_part(&self.org, &mut self.place).await;
-                let part = part.inspect_err(|error| {
-                    let error: &dyn std::error::Error = error;
-                    tracing::error!(error, "an export broke off");
-                })?;
-                (String::new(), part)
-            }
+        let (mut text, part) = if let Some(ready) = self.ready.take() {
+            ready
+        } else {
+            let part = self.api.engine().export_part(&self.org, &mut self.place).await;
+            let part = part.inspect_err(|error| {
+                let error: &dyn std::error::Error = error;
+                tracing::error!(error, "an export broke off");
+            })?;
+            (String::new(), part)
         };
-        match part {
-            Some(items) => items.into_iter().for_each(|item| self.write(item, &mut text)),
-            None => {
-                text.push_str("]}");
-                self.is_done = true;
-            }
+        if let Some(items) = part {
+            items.into_iter().for_each(|item| self.write(item, &mut text));
+        } else {
+            text.push_str("]}");
+            self.is_done = true;
         }
         Ok(Some((Bytes::from(text), self)))
     }
