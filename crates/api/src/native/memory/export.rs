@@ -133,7 +133,9 @@ impl Writing {
             (String::new(), part)
         };
         if let Some(items) = part {
-            items.into_iter().for_each(|item| self.write(item, &mut text));
+            for item in items {
+                self.write(item, &mut text);
+            }
         } else {
             text.push_str("]}");
             self.is_done = true;
