@@ -56,7 +56,7 @@ async fn show(client: &Client, args: ShowMemoryArgs) -> Result<String, ClientErr
     let mut path = format!("/memory/{}?limit={}", escape(&args.person.person), args.limit);
     for (name, value) in [("agent", args.agent), ("query", args.query), ("as_of", args.as_of)] {
         if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", escape(&value)));
+            path.extend(["&", name, "=", &escape(&value)]);
         }
     }
     let page = client.get(&path).await?;
@@ -92,10 +92,11 @@ fn standing(fact: &Value) -> String {
     );
     if fact.get("correction").is_some_and(Value::is_object) {
         let (old, by) = (cell("correction.supersedes"), cell("correction.by"));
-        text.push_str(&format!("\nput in the place of {old} by {by} at {}", cell("correction.at")));
+        let at = cell("correction.at");
+        text.extend(["\nput in the place of ", &old, " by ", &by, " at ", &at]);
     }
     if fact.get("superseded_by").is_some_and(Value::is_string) {
-        text.push_str(&format!("\n{} has taken its place", cell("superseded_by")));
+        text.extend(["\n", &cell("superseded_by"), " has taken its place"]);
     }
     text
 }
@@ -137,7 +138,7 @@ async fn forget(client: &Client, args: ForgetArgs) -> Result<String, ClientError
         table::of(&removed, &[("REMOVED FROM", "place"), ("COUNT", "count")], "nothing was there");
     for left in report.get("left").and_then(Value::as_array).into_iter().flatten() {
         let why = left.as_str().unwrap_or_default();
-        text.push_str(&format!("\nstill there: {}", table::plain(why)));
+        text.extend(["\nstill there: ", &table::plain(why)]);
     }
     Ok(text)
 }
