@@ -7,6 +7,7 @@ mod deferred_calls;
 mod drain;
 mod expiry;
 mod graph;
+mod graph_alone;
 mod graphiti;
 mod keyed_turns;
 mod leases;

@@ -6,6 +6,7 @@
 //! table, and is counted.
 
 mod counts;
+mod farewells;
 mod stage;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     sound::Clip,
 };
 pub use counts::Counts;
+use farewells::Farewells;
 use stage::Stage;
 
 /// How many sessions a node shows at once, unless it is told otherwise.
@@ -126,6 +128,7 @@ pub struct Hall {
     by_address: HashMap<SocketAddr, SessionId>,
     by_name: HashMap<String, SessionId>,
     due: BTreeSet<(Instant, SessionId)>,
+    farewells: Farewells,
     counts: Counts,
 }
 
@@ -133,8 +136,8 @@ impl Hall {
     /// Nobody is shown yet.
     pub fn new(host: Arc<Host>, limits: Limits) -> Self {
         let (stages, by_address, by_name) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (due, counts) = (BTreeSet::new(), Counts::default());
-        Self { host, limits, stages, by_address, by_name, due, counts }
+        let (due, farewells, counts) = (BTreeSet::new(), Farewells::default(), Counts::default());
+        Self { host, limits, stages, by_address, by_name, due, farewells, counts }
     }
 
     /// Shows a session's avatar to whoever comes. `seed` decides when it blinks.
@@ -178,7 +181,9 @@ impl Hall {
     /// Sends the viewer of a session away. Whether there was one.
     pub fn dismiss(&mut self, session: SessionId, now: Instant, out: &mut HallOutputs) -> bool {
         let watched = self.stages.get_mut(&session).filter(|stage| stage.is_watched());
+        let before = out.peer.datagrams.len();
         let was_watched = watched.map(|stage| stage.close(now, &mut out.peer)).is_some();
+        self.farewells.repeat(&out.peer.datagrams[before..], now);
         self.after(session, now, out);
         was_watched
     }
@@ -265,11 +270,13 @@ impl Hall {
 
     /// When [`Hall::tick`] is due.
     pub fn wake(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let due = self.due.first().map(|(at, _)| *at);
+        due.into_iter().chain(self.farewells.wake()).min()
     }
 
     /// Lets time pass.
     pub fn tick(&mut self, now: Instant, out: &mut HallOutputs) {
+        self.farewells.tick(now, &mut out.peer.datagrams);
         while let Some(&(at, session)) = self.due.first() {
             if at > now {
                 return;

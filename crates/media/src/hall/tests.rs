@@ -4,6 +4,7 @@ use proptest::{arbitrary::any, collection::vec, proptest};
 
 use super::{
     fake_house::{HOST, House, SECOND, address, session, voice},
+    farewells::{AGAIN_AFTER, WAITING_MAX},
     *,
 };
 use crate::{
@@ -87,6 +88,47 @@ fn a_release_tells_the_viewer_and_frees_everything() {
     house.act(Hall::release_all);
     assert_eq!(house.hall.entries(), [0; 4]);
     assert_eq!(house.hall.counts().viewers_released, 2);
+}
+
+/// The datagram that says it has no answer, so that nobody would notice its loss.
+#[test]
+fn a_goodbye_that_is_lost_is_said_again_and_not_for_ever() {
+    for lost in 0..=AGAIN_AFTER.len() {
+        let mut house = House::with_viewers(1);
+        let mut outs = vec![HallOutputs::default()];
+        house.hall.release(session(1), house.now, &mut outs[0]);
+        for after in AGAIN_AFTER {
+            let wake = house.hall.wake();
+            assert_eq!(wake, Some(house.now + after), "nothing else is due");
+            outs.push(HallOutputs::default());
+            house.hall.tick(house.now + after, outs.last_mut().expect("one"));
+        }
+        assert_eq!(house.hall.wake(), None);
+        house.now += AGAIN_AFTER[1];
+        for datagram in outs.iter().skip(lost).flat_map(HallOutputs::datagrams) {
+            house.viewers[0].take(house.now, address(SERVER), &datagram.bytes);
+        }
+        house.run(SECOND);
+        assert!(house.viewers[0].seen.closed, "when {lost} were lost");
+    }
+}
+
+#[test]
+fn so_many_goodbyes_wait_to_be_said_again_and_no_more() {
+    let mut house = House::with_viewers(1);
+    let mut out = HallOutputs::default();
+    house.hall.release(session(1), house.now, &mut out);
+    let goodbye = out.datagrams()[..1].to_vec();
+    let mut farewells = Farewells::default();
+    for _ in 0..=WAITING_MAX {
+        farewells.repeat(&goodbye, house.now);
+    }
+    let mut said = Vec::new();
+    farewells.tick(house.now + AGAIN_AFTER[0], &mut said);
+    assert_eq!(said.len(), WAITING_MAX);
+    farewells.tick(house.now + AGAIN_AFTER[1], &mut said);
+    assert_eq!(said.len(), 2 * WAITING_MAX);
+    assert_eq!(farewells.wake(), None);
 }
 
 #[test]

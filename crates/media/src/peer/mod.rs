@@ -61,6 +61,12 @@ pub struct Datagram {
     pub bytes: DatagramSend,
 }
 
+impl Clone for Datagram {
+    fn clone(&self) -> Self {
+        Self { to: self.to, bytes: self.bytes.to_vec().into() }
+    }
+}
+
 /// What happened to a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerEvent {

@@ -34,10 +34,15 @@ pub(super) fn credentials(api: &Api, session: &Session) -> Relay {
 
 /// The password that goes with a username, for those who know the secret.
 pub fn password(secret: &SecretString, username: &str) -> String {
-    let mac = <Hmac<Sha1> as hmac::Mac>::new_from_slice(secret.expose_secret().as_bytes());
+    BASE64_STANDARD.encode(proof(secret.expose_secret().as_bytes(), username.as_bytes()))
+}
+
+/// As coturn has it, whose scheme knows SHA-1 alone.
+fn proof(secret: &[u8], text: &[u8]) -> [u8; 20] {
+    let mac = <Hmac<Sha1> as hmac::Mac>::new_from_slice(secret);
     let mut mac = mac.expect("a key of any length will do");
-    mac.update(username.as_bytes());
-    BASE64_STANDARD.encode(mac.finalize().into_bytes())
+    mac.update(text);
+    mac.finalize().into_bytes().into()
 }
 
 /// What the relay and this server share where the operator has not chosen it.

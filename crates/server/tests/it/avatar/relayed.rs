@@ -74,7 +74,7 @@ async fn a_page_that_insists_on_a_relay_watches_through_ours_until_its_session_e
             sought["errors"].as_array().is_some_and(|errors| errors.contains(&json!(401))),
             "{sought}"
         );
-        assert_eq!(house.figures().await["relay_forbidden"], 0.0);
+        assert!(house.figures().await["relay_forbidden"] < 1.0);
     }
     in_time("the browser to be gone", browser.stop()).await;
     house.is_left_as(&before).await;

@@ -135,8 +135,8 @@ async fn nothing_of_a_forgotten_person_is_left_in_files_logs_and_answers() {
     let seen = answers(&native, &url, &sessions).await;
     assert!(!holds(seen.as_bytes()), "{seen}");
     let logs = server.stop().await;
-    let line = logs.lines().find(|line| holds(line.to_lowercase().as_bytes()));
-    assert_eq!(line, None, "nothing of it is in the logs, whatever they tell");
+    let told = logs.lines().find(|line| holds(line.to_lowercase().as_bytes()));
+    assert_eq!(told, None, "nothing of it is in the logs, whatever they tell");
     assert!(logs.contains("TRACE"), "they tell everything");
     assert_eq!(world.found(), Vec::<String>::new());
 }
