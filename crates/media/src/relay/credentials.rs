@@ -18,6 +18,7 @@ pub const REALM: &str = "epilogue";
 pub type Passwords = Arc<dyn Fn(&str) -> SecretString + Send + Sync>;
 
 /// Somebody who may use the relay, if they know the password.
+#[derive(Clone)]
 pub(super) struct Visitor {
     pub(super) session: SessionId,
     pub(super) username: String,
@@ -38,11 +39,14 @@ impl Visitor {
         let username = username.username();
         let (until, session) = read(username)?;
         let is_ours = request.attribute::<Realm>().is_ok_and(|realm| realm.realm() == REALM);
-        if !is_ours || until <= moment.day || !guests.has(session) {
-            return None;
-        }
         let (username, password) = (username.to_owned(), passwords(username));
-        Some(Self { session, username, password, until })
+        let visitor = Self { session, username, password, until };
+        (is_ours && visitor.is_welcome(moment, guests)).then_some(visitor)
+    }
+
+    /// Whether their session is shown, and their time not over.
+    pub(super) fn is_welcome(&self, moment: Moment, guests: &Guests) -> bool {
+        self.until > moment.day && guests.has(self.session)
     }
 
     /// What proves it.

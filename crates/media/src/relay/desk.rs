@@ -46,8 +46,8 @@ pub(super) struct Desk {
     server: TurnServer,
     client: SocketAddr,
     begun: Instant,
-    /// Who the client says that they are. It does not change.
-    username: Option<String>,
+    /// Who the client said that they are. It does not change.
+    visitor: Option<Visitor>,
     seat: Option<Seat>,
     wake: Instant,
     /// Whether the protocol has failed in a way that it does not tell.
@@ -58,8 +58,8 @@ impl Desk {
     pub(super) fn new(client: SocketAddr, now: Instant) -> Self {
         let mut server = TurnServer::new(TransportType::Udp, DESK, REALM.to_owned());
         server.set_nonce_expiry_duration(NONCE_LASTS);
-        let (username, seat) = (None, None);
-        Self { server, client, begun: now, username, seat, wake: now, is_broken: false }
+        let (visitor, seat) = (None, None);
+        Self { server, client, begun: now, visitor, seat, wake: now, is_broken: false }
     }
 
     /// Whether nothing more is to be expected here.
@@ -79,17 +79,17 @@ impl Desk {
 
     /// Has it know a visitor. Whether it does: it knows one.
     pub(super) fn know(&mut self, visitor: &Visitor) -> bool {
-        if self.username.is_none() {
+        let known = self.visitor.get_or_insert_with(|| {
             let (name, password) = (visitor.username.clone(), visitor.password.expose_secret());
-            self.server.add_user(name.clone(), password.to_owned());
-            self.username = Some(name);
-        }
-        self.username.as_deref() == Some(&visitor.username)
+            self.server.add_user(name, password.to_owned());
+            visitor.clone()
+        });
+        known.username == visitor.username
     }
 
-    /// Whether it knows somebody.
-    pub(super) const fn knows_somebody(&self) -> bool {
-        self.username.is_some()
+    /// Whom it knows.
+    pub(super) const fn visitor(&self) -> Option<&Visitor> {
+        self.visitor.as_ref()
     }
 
     /// Takes a message or the data of a channel. `free` is the seat that the client gets if it is to

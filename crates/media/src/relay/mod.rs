@@ -143,6 +143,11 @@ impl Relay {
     fn serve(&mut self, moment: Moment, way: Way, request: &Message<'_>, out: &mut RelayOutputs) {
         let now = moment.now;
         let visitor = Visitor::named_in(request, moment, &self.guests, &self.passwords);
+        // Only by whom the desk knows: what a request claims may be anybody's, by a forged address.
+        let known = self.table.welcome(now, way).visitor();
+        if known.is_some_and(|known| !known.is_welcome(moment, &self.guests)) {
+            self.table.forget_desk(now, way);
+        }
         let desk = self.table.welcome(now, way);
         match &visitor {
             Some(visitor) if desk.know(visitor) => {
@@ -151,10 +156,6 @@ impl Relay {
                     self.counts.forbidden += 1;
                     return self.put_out(way, vec![Wanted::Tell(answer)], out);
                 }
-            }
-            // Whoever it knew may not be known any more.
-            None if request_names_somebody(request) && desk.knows_somebody() => {
-                self.table.forget_desk(now, way);
             }
             // A stranger, or somebody at another's desk, which will say so.
             Some(_) | None => {}

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use turn_types::{
-    attribute::{Data, RequestedTransport, XorPeerAddress},
+    attribute::{Data, Lifetime, RequestedTransport, XorPeerAddress},
     channel::ChannelData,
     message::{ALLOCATE, DATA},
-    stun::message::{BINDING, Message},
+    stun::{
+        attribute::Realm,
+        message::{BINDING, Message},
+    },
 };
 
 use crate::peer::FAILURES;
@@ -233,6 +236,31 @@ fn a_desk_that_knew_somebody_of_a_session_that_is_over_knows_them_no_more() {
         assert!(matches!(client.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
     }
     assert_eq!(world.counts().allocated, 0);
+}
+
+#[test]
+fn what_somebody_says_in_anothers_name_ends_nothing() {
+    let (mut world, mut client) = allocated();
+    assert_eq!(client.permit(&mut world, &[OURS[0]]), Answer::Granted);
+    let names = ["x", "", "1:x", &format!("1:{}", session(1)), &format!("{EXPIRY}:{}", session(9))];
+    for name in names.into_iter().chain([&*format!("{EXPIRY}:{}", session(2))]) {
+        let username = Username::new(name).expect("short");
+        let realm = Realm::new(REALM).expect("short");
+        for method in REQUESTS {
+            // Nothing of it is signed: the way it comes by can be forged.
+            let mut stranger = FakeClient { nonce: None, ..client.clone() };
+            let forged = stranger.request(method, &[&username, &realm, &Lifetime::new(0)]);
+            let answer = stranger.say(&mut world, &forged);
+            assert!(matches!(answer, Answer::Refused(400 | 401)), "{name}: {answer:?}");
+        }
+        // Signed, by somebody who does not know the password.
+        let mut guesser = client.clone().named(name);
+        guesser.password = "guessed".into();
+        assert_eq!(guesser.refresh(&mut world, 0), Answer::Refused(401), "{name}");
+    }
+    assert_eq!(world.counts().allocations, 1);
+    assert!(world.hears(client.seat(0), b"x").is_some());
+    assert_eq!(client.refresh(&mut world, 600), Answer::Granted);
 }
 
 #[test]
