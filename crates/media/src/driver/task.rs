@@ -7,7 +7,7 @@ use tokio::{net::UdpSocket, sync::mpsc};
 use super::{Tiding, Wish};
 use crate::{
     clock::{MediaClock, sleep_until_some},
-    hall::{Hall, HallOutputs},
+    hall::{GOODBYE_LASTS, Hall, HallOutputs},
     net::{known, plain},
     relay::{HallEnd, Inward, Seat, ToClient},
 };
@@ -24,7 +24,6 @@ pub(super) struct Task {
     clock: Arc<dyn MediaClock>,
     tidings: mpsc::Sender<Tiding>,
     relay: Option<HallEnd>,
-    somebody_left: bool,
     out: HallOutputs,
     sent: u64,
     not_sent: u64,
@@ -39,24 +38,15 @@ impl Task {
     ) -> Self {
         let out = HallOutputs::default();
         let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-        Self {
-            hall,
-            socket,
-            is_v6,
-            clock,
-            tidings,
-            relay: None,
-            somebody_left: false,
-            out,
-            sent: 0,
-            not_sent: 0,
-        }
+        Self { hall, socket, is_v6, clock, tidings, relay: None, out, sent: 0, not_sent: 0 }
     }
 
     /// Runs until nobody can wish for anything any more.
     pub(super) async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) {
         loop {
-            let wake = self.hall.wake();
+            let parting = self.relay.as_ref().and_then(|relay| relay.guests.wake());
+            let wake = self.hall.wake().into_iter().chain(parting).min();
+            let mut ticked = None;
             tokio::select! {
                 biased;
                 wish = wishes.recv() => match wish {
@@ -64,7 +54,8 @@ impl Task {
                     None => break,
                 },
                 () = sleep_until_some(self.clock.as_ref(), wake) => {
-                    self.hall.tick(self.clock.now(), &mut self.out);
+                    let now = *ticked.insert(self.clock.now());
+                    self.hall.tick(now, &mut self.out);
                 }
                 relayed = relayed(&mut self.relay) => self.receive_relayed(relayed),
                 readable = self.socket.readable() => match readable {
@@ -76,7 +67,10 @@ impl Task {
                 },
             }
             self.send();
-            self.tell_the_relay();
+            // Only when their last goodbye, which a tick says, is on the line.
+            if let (Some(now), Some(relay)) = (ticked, &self.relay) {
+                relay.guests.part(now);
+            }
         }
         self.hall.release_all(self.clock.now(), &mut self.out);
         self.send();
@@ -102,16 +96,14 @@ impl Task {
             Wish::Release(session, answer) => {
                 let was_shown = self.hall.release(session, now, &mut self.out);
                 if let Some(relay) = &self.relay {
-                    relay.guests.leave(session);
-                    self.somebody_left = true;
+                    relay.guests.leave(session, now + GOODBYE_LASTS);
                 }
                 let _ = answer.send(was_shown);
             }
             Wish::ReleaseAll(answer) => {
                 self.hall.release_all(now, &mut self.out);
                 if let Some(relay) = &self.relay {
-                    relay.guests.leave_all();
-                    self.somebody_left = true;
+                    relay.guests.leave_all(now + GOODBYE_LASTS);
                 }
                 let _ = answer.send(());
             }
@@ -162,14 +154,6 @@ impl Task {
             let Some(Inward { session, from, bytes }) = next else { return };
             self.hall.receive_for(session, now, from, &bytes, &mut self.out);
             next = self.relay.as_mut().and_then(|relay| relay.incoming.try_recv().ok());
-        }
-    }
-
-    /// Only when their goodbye is on the line.
-    fn tell_the_relay(&mut self) {
-        if let Some(relay) = self.relay.as_ref().filter(|_| self.somebody_left) {
-            relay.guests.tell();
-            self.somebody_left = false;
         }
     }
 

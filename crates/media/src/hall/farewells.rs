@@ -11,6 +11,11 @@ use crate::peer::Datagram;
 /// After how long a goodbye is said again.
 pub(super) const AGAIN_AFTER: [Duration; 2] =
     [Duration::from_millis(60), Duration::from_millis(240)];
+/// After how long a goodbye is said for the last time.
+pub(crate) const GOODBYE_LASTS: Duration = {
+    let [.., last] = AGAIN_AFTER;
+    last
+};
 /// How many datagrams of one goodbye are said again: the latest.
 const OF_ONE_MAX: usize = 4;
 /// How many datagrams wait to be said again. What is more is said once.

@@ -27,6 +27,7 @@ use crate::{
 };
 pub use counts::Counts;
 use farewells::Farewells;
+pub(crate) use farewells::GOODBYE_LASTS;
 use stage::Stage;
 
 /// How many sessions a node shows at once, unless it is told otherwise.

@@ -38,11 +38,20 @@ pub(super) fn forbid(
     if !request.iter_attributes().any(is_foreign) {
         return None;
     }
+    refuse(request, visitor, ErrorCode::FORBIDDEN)
+}
+
+/// The refusal (441) of a request by somebody else than whom an allocation is for, if it is by whom it
+/// says. `None`: it proves nothing.
+pub(super) fn mistake(request: &Message<'_>, visitor: &Visitor) -> Option<Vec<u8>> {
+    refuse(request, visitor, ErrorCode::WRONG_CREDENTIALS)
+}
+
+fn refuse(request: &Message<'_>, visitor: &Visitor, code: u16) -> Option<Vec<u8>> {
     let credentials = visitor.credentials();
     let algorithm = request.validate_integrity(&credentials).ok()?;
     let mut refusal = Message::builder_error(request, MessageWriteVec::new());
-    let forbidden = ErrorCode::builder(ErrorCode::FORBIDDEN).build().ok()?;
-    refusal.add_attribute(&forbidden).ok()?;
+    refusal.add_attribute(&ErrorCode::builder(code).build().ok()?).ok()?;
     refusal.add_message_integrity(&credentials, algorithm).ok()?;
     Some(refusal.finish())
 }

@@ -146,6 +146,20 @@ impl Relay {
         // Only by whom the desk knows: what a request claims may be anybody's, by a forged address.
         let known = self.table.welcome(now, way).visitor();
         if known.is_some_and(|known| !known.is_welcome(moment, &self.guests)) {
+            if self.table.session(way).is_some_and(|session| self.guests.keeps(session)) {
+                // It hears its goodbye, and nothing else any more.
+                return;
+            }
+            self.table.forget_desk(now, way);
+        }
+        if let Some(visitor) = &visitor
+            && !self.table.welcome(now, way).know(visitor)
+            && let Some(refusal) = guard::mistake(request, visitor)
+        {
+            // Somebody else by the same way, who proves it.
+            if self.table.session(way).is_some() {
+                return self.put_out(way, vec![Wanted::Tell(refusal)], out);
+            }
             self.table.forget_desk(now, way);
         }
         let desk = self.table.welcome(now, way);
@@ -267,14 +281,18 @@ impl Relay {
         self.counts.dropped += 1;
     }
 
-    /// Ends the allocations of all who are not shown any more.
-    pub fn sweep(&mut self, out: &mut RelayOutputs) {
-        for (way, session) in self.table.seated() {
-            if !self.guests.has(session) {
-                self.table.remove(way);
-                if way.is_connection() {
-                    out.closed.push(way);
-                }
+    /// All whose allocations are to end: their sessions are not shown any more, and have said goodbye.
+    pub fn parted(&self) -> Vec<Way> {
+        let seated = self.table.seated().into_iter();
+        seated.filter(|(_, session)| !self.guests.keeps(*session)).map(|(way, _)| way).collect()
+    }
+
+    /// Ends the allocations of these.
+    pub fn see_off(&mut self, parted: Vec<Way>, out: &mut RelayOutputs) {
+        for way in parted {
+            self.table.remove(way);
+            if way.is_connection() {
+                out.closed.push(way);
             }
         }
     }

@@ -199,6 +199,7 @@ fn a_client_hears_only_what_it_permits_and_only_at_its_seat() {
 #[test]
 fn a_sessions_end_takes_its_allocations_and_its_credentials_at_once() {
     let (mut world, mut client) = allocated();
+    assert_eq!(client.permit(&mut world, &[OURS[0]]), Answer::Granted);
     let mut other = FakeClient::new(2, 6000);
     assert_eq!(other.allocate(&mut world), Answer::Granted);
     let mut connected = FakeClient::connected(&mut world, 1, 7);
@@ -206,18 +207,25 @@ fn a_sessions_end_takes_its_allocations_and_its_credentials_at_once() {
     let mut known = FakeClient::new(1, 5002);
     assert_eq!(known.asks_to_allocate(&mut world), Answer::Refused(401));
 
-    world.guests.leave(session(1));
+    let until = world.now + SECOND;
+    world.guests.leave(session(1), until);
     // Before anything is swept up.
-    for client in [&mut client, &mut known] {
-        assert!(matches!(client.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
-        assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(401));
-    }
-    world.relay.sweep(&mut world.out);
+    assert_eq!(client.refresh(&mut world, 600), Answer::Silence, "it hears its goodbye alone");
+    assert!(matches!(known.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
+    assert_eq!(known.asks_to_allocate(&mut world), Answer::Refused(401));
+    world.guests.part(until - BREATH);
+    assert_eq!(world.relay.parted(), []);
+    assert!(world.hears(client.seat(0), b"goodbye").is_some(), "for its whole time");
+    world.guests.part(until);
+    let parted = world.relay.parted();
+    assert_eq!(parted.len(), 2);
+    world.relay.see_off(parted, &mut world.out);
     assert_eq!(world.out.closed, [connected.way]);
     let counts = world.counts();
     assert_eq!((counts.allocations, counts.connections), (1, 0));
     assert_eq!(world.hears(client.seat(0), b"x"), None);
     assert_eq!(other.refresh(&mut world, 600), Answer::Granted);
+    assert!(matches!(client.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
     assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(401));
     world.pass(PATIENCE + SECOND);
     assert_eq!(world.relay.table.entries(), [1, 1, 1, 0, 0, 1], "only the other is there");
@@ -231,7 +239,7 @@ fn a_desk_that_knew_somebody_of_a_session_that_is_over_knows_them_no_more() {
     client.password = "guessed".into();
     assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(401), "it is known by name");
     client = client.named(&format!("{EXPIRY}:{}", session(1)));
-    world.guests.leave(session(1));
+    world.guests.leave(session(1), world.now);
     for _ in 0..3 {
         assert!(matches!(client.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
     }
@@ -268,11 +276,25 @@ fn a_client_has_one_allocation_and_keeps_to_its_credentials() {
     let (mut world, mut client) = allocated();
     assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(437), "it has one");
     let mut other = client.clone().named(&format!("{EXPIRY}:{}", session(2)));
+    assert_eq!(other.refresh(&mut world, 600), Answer::Refused(441), "it is another's");
+    assert_eq!(other.asks_to_allocate(&mut world), Answer::Refused(441));
+    other.password = "guessed".into();
     assert_eq!(other.refresh(&mut world, 600), Answer::Refused(401));
     let mut nobody = FakeClient::new(1, 5001);
     assert_eq!(nobody.refresh(&mut world, 600), Answer::Refused(401));
     assert_eq!(nobody.refresh(&mut world, 600), Answer::Refused(437), "it has none");
     assert_eq!(world.counts().allocations, 1);
+}
+
+#[test]
+fn who_has_no_allocation_makes_room_for_another_by_the_same_way() {
+    let (mut world, mut client) = (world(), FakeClient::new(1, 5000));
+    assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(401));
+    client.password = "guessed".into();
+    assert_eq!(client.asks_to_allocate(&mut world), Answer::Refused(401), "it is known by name");
+    let mut other = client.named(&format!("{EXPIRY}:{}", session(2)));
+    assert_eq!(other.asks_to_allocate(&mut world), Answer::Refused(438), "it begins anew");
+    assert_eq!(other.asks_to_allocate(&mut world), Answer::Granted);
 }
 
 proptest! {

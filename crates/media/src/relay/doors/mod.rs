@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use epilogue_core::Timestamp;
@@ -33,6 +34,9 @@ pub use tcp::{FAREWELL, QUEUE_MAX};
 /// How many datagrams, frames and connections may wait for the task. Datagrams beyond are dropped,
 /// connections wait.
 pub const EVENTS_MAX: usize = 1024;
+
+/// How long a door rests when the system has no more to give.
+const REST: Duration = Duration::from_millis(100);
 
 /// A door that could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -108,8 +112,8 @@ impl Doors {
             match bind_udp(address).await.map_err(refused("UDP")) {
                 Ok((socket, address)) => {
                     let number = u16::try_from(sockets.len()).unwrap_or(u16::MAX);
-                    let reading =
-                        udp::read(Arc::clone(&socket), number, events.clone(), dropped.clone());
+                    let to = (events.clone(), dropped.clone());
+                    let reading = udp::read(Arc::clone(&socket), number, to, Arc::clone(&clock));
                     tokio::spawn(stop.clone().run_until_cancelled_owned(reading));
                     sockets.push(socket);
                     open.push(("UDP", address));
@@ -159,5 +163,7 @@ async fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     Ok((listener, address))
 }
 
+#[cfg(test)]
+mod steadiness_tests;
 #[cfg(test)]
 mod tests;

@@ -91,11 +91,12 @@ impl Task {
         self.relay.deliver(self.clock.now(), said.seat, &said.bytes, &mut self.out);
     }
 
-    /// Ends what those have who are not shown any more. What was said to them before goes first, their
-    /// goodbye among it.
+    /// Ends what those have who were parted with. What was said to them before goes first, their goodbye
+    /// among it; whoever is parted with while that is heard has their turn the next time.
     fn see_off(&mut self) {
+        let parted = self.relay.parted();
         self.hear_the_hall(usize::MAX);
-        self.relay.sweep(&mut self.out);
+        self.relay.see_off(parted, &mut self.out);
     }
 
     fn take(&mut self, event: Event) {

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Event;
+use super::{Event, REST};
 use crate::{
     clock::MediaClock,
     net::plain,
@@ -29,8 +29,6 @@ pub const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How much is read at a time.
 const READ_BYTES: usize = 4096;
-/// How long accepting rests when the system has no more to give.
-const REST: Duration = Duration::from_millis(100);
 
 /// Numbers of connections, of which none comes twice.
 #[derive(Clone, Default)]

@@ -29,7 +29,7 @@ use crate::{
     relay::FRAME_BYTES_MAX,
 };
 
-static PICTURES: LazyLock<Arc<Pictures>> = LazyLock::new(|| {
+pub(super) static PICTURES: LazyLock<Arc<Pictures>> = LazyLock::new(|| {
     Arc::new(Pictures::code(&Artwork::built_in().expect("drawn")).expect("coded"))
 });
 
@@ -42,7 +42,7 @@ fn settings(listen: &[SocketAddr]) -> Settings {
     }
 }
 
-async fn driver() -> Driver {
+pub(super) async fn driver() -> Driver {
     let listen = address("127.0.0.1:0");
     let settings = driver::Settings { listen, addresses: vec![listen], limits: Limits::default() };
     Driver::start(&settings, Arc::new(SystemMediaClock)).await.expect("started").0

@@ -4,18 +4,19 @@ use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
 use tokio::{net::UdpSocket, sync::mpsc};
 
-use super::{Dropped, Event};
+use super::{Dropped, Event, REST};
 use crate::{
+    clock::MediaClock,
     net::plain,
     relay::{Door, FRAME_BYTES_MAX, Way},
 };
 
-/// Reads a socket for as long as it can be read.
+/// Reads a socket. What fails may be over in a while, as when the system has no memory to give.
 pub(super) async fn read(
     socket: Arc<UdpSocket>,
     number: u16,
-    events: mpsc::Sender<Event>,
-    dropped: Dropped,
+    (events, dropped): (mpsc::Sender<Event>, Dropped),
+    clock: Arc<dyn MediaClock>,
 ) {
     let mut buffer = vec![0; FRAME_BYTES_MAX];
     loop {
@@ -24,8 +25,9 @@ pub(super) async fn read(
             // Elsewhere somebody refused what we sent: that is theirs to know.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => continue,
             Err(error) => {
-                tracing::error!(%error, "clients of the relay cannot be heard any more");
-                return;
+                tracing::debug!(%error, "clients of the relay are not heard for a while");
+                clock.sleep_until(clock.now() + REST).await;
+                continue;
             }
         };
         let way = Way { door: Door::Udp(number), client: plain(from) };
