@@ -207,13 +207,14 @@ fn a_sessions_end_takes_its_allocations_and_its_credentials_at_once() {
     let mut known = FakeClient::new(1, 5002);
     assert_eq!(known.asks_to_allocate(&mut world), Answer::Refused(401));
 
-    let until = world.now + SECOND;
+    let just_before = world.now + SECOND;
+    let until = just_before + BREATH;
     world.guests.leave(session(1), until);
     // Before anything is swept up.
     assert_eq!(client.refresh(&mut world, 600), Answer::Silence, "it hears its goodbye alone");
     assert!(matches!(known.asks_to_allocate(&mut world), Answer::Refused(401 | 438)));
     assert_eq!(known.asks_to_allocate(&mut world), Answer::Refused(401));
-    world.guests.part(until - BREATH);
+    world.guests.part(just_before);
     assert_eq!(world.relay.parted(), []);
     assert!(world.hears(client.seat(0), b"goodbye").is_some(), "for its whole time");
     world.guests.part(until);
