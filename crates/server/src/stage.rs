@@ -15,11 +15,11 @@ use epilogue_engine::{
 };
 use epilogue_media::{
     Connections,
-    avatar::{Gallery, GalleryError},
+    avatar::{DEFAULT, Gallery, GalleryError},
     clock::SystemMediaClock,
     driver::{self, Driver, reachable},
     hall::{BeginError, Limits, OpenError, SayError},
-    picture::Pictures,
+    picture::{CodingError, Pictures},
     relay::doors::Doors,
     sound,
 };
@@ -42,12 +42,15 @@ pub enum StageError {
     /// Their artwork cannot be used.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    /// Their pictures cannot be coded.
+    #[error("the avatar {DEFAULT} cannot be coded")]
+    Coding(#[from] CodingError),
     /// Viewers cannot be reached.
     #[error("viewers cannot be reached by [media] udp_listen")]
     Driver(#[from] driver::StartError),
 }
 
-/// The pictures of each avatar, coded when it is first shown.
+/// The pictures of each avatar: the default is coded at the start, others when they are first shown.
 type Coded = HashMap<String, Arc<OnceCell<Arc<Pictures>>>>;
 
 /// Avatars and their viewers.
@@ -69,6 +72,7 @@ impl Stage {
         relay_secret: SecretString,
     ) -> Result<Self, StageError> {
         let gallery = Arc::new(Gallery::load(config.avatars.as_deref())?);
+        let coded = Mutex::new(first_coded(&gallery).await?);
         let addresses = if config.public_addresses.is_empty() {
             reachable(config.udp_listen)
         } else {
@@ -78,7 +82,7 @@ impl Stage {
         let settings = driver::Settings { listen: config.udp_listen, addresses, limits };
         // What happens to viewers is asked for when it matters.
         let (driver, _, _) = Driver::start(&settings, Arc::new(SystemMediaClock)).await?;
-        let (coded, sounds) = (Mutex::default(), Semaphore::new(SOUNDS_AT_ONCE));
+        let sounds = Semaphore::new(SOUNDS_AT_ONCE);
         tracing::info!(address = %driver.address(), "viewers of avatars are waited for");
         let relay = relay::open(config, &driver, clock, relay_secret).await;
         Ok(Self { driver, relay, gallery, coded, sounds, ids })
@@ -105,6 +109,17 @@ impl Stage {
         };
         cell.get_or_try_init(coding).await.ok().cloned()
     }
+}
+
+/// The default avatar, coded: an encoder that does not work is found out at the start, and not by whoever
+/// comes first.
+async fn first_coded(gallery: &Arc<Gallery>) -> Result<Coded, CodingError> {
+    let of = Arc::clone(gallery);
+    let coding = spawn_blocking(move || of.find(DEFAULT).map(Pictures::code).transpose());
+    let coded = coding.await.map_err(|error| CodingError::Encoder(error.to_string()))??;
+    let place =
+        |pictures| (DEFAULT.to_owned(), Arc::new(OnceCell::new_with(Some(Arc::new(pictures)))));
+    Ok(coded.map(place).into_iter().collect())
 }
 
 #[async_trait]

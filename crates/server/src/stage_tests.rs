@@ -26,10 +26,14 @@ fn tone(millis: u32) -> Sound {
 }
 
 async fn stage(sessions_max: u32) -> (Stage, Ids) {
+    stage_of(sessions_max, None).await
+}
+
+async fn stage_of(sessions_max: u32, avatars: Option<std::path::PathBuf>) -> (Stage, Ids) {
     let mut config = Config::defaults().expect("the defaults hold").media;
     config.udp_listen = "127.0.0.1:0".parse().expect("an address");
     config.turn_listen = Vec::new();
-    config.sessions_max = sessions_max;
+    (config.sessions_max, config.avatars) = (sessions_max, avatars);
     let clock = Arc::new(SystemClock);
     let stage = Stage::start(&config, Arc::new(Ids::seeded(7)), clock, "north".into())
         .await
@@ -53,6 +57,30 @@ async fn a_session_is_shown_until_it_is_released_and_frees_its_place() {
     assert_eq!(stage.release(one).await, 1);
     assert_eq!(stage.release(one).await, 0);
     assert_eq!(stage.begin(two, "default").await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_default_avatar_is_coded_at_the_start_and_others_when_they_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let built_in =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/avatars/default");
+    std::fs::create_dir(folder.path().join("ann")).expect("made");
+    for layer in std::fs::read_dir(built_in).expect("a folder") {
+        let layer = layer.expect("a file");
+        std::fs::copy(layer.path(), folder.path().join("ann").join(layer.file_name()))
+            .expect("copied");
+    }
+    let (stage, ids) = stage_of(1, Some(folder.path().to_owned())).await;
+    let coded = || {
+        let coded = stage.coded.lock().expect("sound");
+        let mut names: Vec<_> =
+            coded.iter().filter(|(_, of)| of.initialized()).map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(coded(), ["default"]);
+    stage.begin(session(&ids), "ann").await.expect("shown");
+    assert_eq!(coded(), ["ann", "default"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Pictures as viewers get them: each is coded once, when the program starts, and sent to whoever
+//! Pictures as viewers get them: each is coded once, before the first viewer comes, and sent to whoever
 //! watches.
 
 #[cfg(not(any(feature = "h264", feature = "vp8")))]

@@ -40,6 +40,11 @@ async fn serve(config: &Config) -> Exit {
     if config.shows_avatars() && config.media.speech.is_none() {
         tracing::warn!("no [media] speech is configured, so avatars say recordings and no text");
     }
+    if config.shows_avatars() {
+        for doubt in config.relay_doubts() {
+            tracing::warn!("{doubt}");
+        }
+    }
     for agent in config.idle_avatars() {
         tracing::warn!(%agent, "no kaltura_partners name this avatar, so nobody can meet it");
     }

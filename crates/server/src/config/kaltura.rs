@@ -47,8 +47,8 @@ impl Config {
         }
         Ok(KalturaSettings {
             partners,
-            media_host: media.public_host.clone(),
-            relay_host: media.turn_host.clone(),
+            media_host: self.media_host().to_owned(),
+            relay_host: self.relay_host().to_owned(),
             relay_secret,
             strict_avatars: media.strict_avatars,
             voices: media.voices.clone(),

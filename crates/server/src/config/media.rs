@@ -26,12 +26,14 @@ pub struct MediaConfig {
     pub public_addresses: Vec<SocketAddr>,
     /// How many sessions are shown at a time.
     pub sessions_max: u32,
-    /// The name that stands in addresses told to clients.
-    pub public_host: String,
+    /// The host in addresses told to clients. Absent: that of the server's public address.
+    #[serde(default)]
+    pub public_host: Option<String>,
     /// Where browsers that insist on a relay come in, by UDP and TCP. None: there is no relay.
     pub turn_listen: Vec<SocketAddr>,
-    /// The relay's name, as clients reach it.
-    pub turn_host: String,
+    /// The relay's host, as clients reach it. Absent: the host in addresses.
+    #[serde(default)]
+    pub turn_host: Option<String>,
     /// What the relay's credentials are made with, here or at a relay of the operator's own. Absent: made of the token secret.
     #[serde(default)]
     pub turn_secret: Option<SecretRef>,
@@ -84,8 +86,10 @@ impl MediaConfig {
             let text = format!("must be at most {DOORS_MAX}: each is two sockets");
             report.fail(at.key("turn_listen"), text);
         }
-        report.name(at.key("public_host"), &self.public_host);
-        report.name(at.key("turn_host"), &self.turn_host);
+        let hosts = [("public_host", &self.public_host), ("turn_host", &self.turn_host)];
+        for (key, host) in hosts.iter().filter_map(|(key, host)| Some((key, host.as_ref()?))) {
+            report.host(at.key(key), host);
+        }
         if self.turn_secret.as_ref().is_some_and(|secret| secret.0.trim().is_empty()) {
             report.fail(at.key("turn_secret"), "must not be empty; leave it out to have one made");
         }

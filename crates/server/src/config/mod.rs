@@ -14,6 +14,7 @@ mod memory;
 mod organizations;
 mod path;
 mod pathors;
+mod reach;
 mod reader;
 mod report;
 mod security;
@@ -49,6 +50,7 @@ pub use self::{
     memory::{EmbeddingsConfig, MemoryBackend, MemoryConfig},
     organizations::{KalturaPartner, OrganizationSection, Project, WidgetKey},
     pathors::PathorsConfig,
+    reach::is_local,
     security::{DEFAULT_TOKEN_SECRET, SecurityConfig},
     server::ServerConfig,
     steps::{StepConfig, StepsConfig},

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Display, hash::Hash, ops::RangeInclusive};
 
 use rust_decimal::Decimal;
-use url::Url;
+use url::{Host, Url};
 
 use super::path::KeyPath;
 
@@ -62,6 +62,13 @@ impl Report {
     pub fn name(&mut self, path: KeyPath, name: &str) {
         if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
             self.fail(path, format!("must have 1 to {NAME_CHARS_MAX} characters"));
+        }
+    }
+
+    /// A host without anything around it.
+    pub fn host(&mut self, path: KeyPath, host: &str) {
+        if host.chars().count() > NAME_CHARS_MAX || Host::parse(host).is_err() {
+            self.fail(path, "must be a bare host, such as \"avatars.example.com\"");
         }
     }
 

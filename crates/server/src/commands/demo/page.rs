@@ -104,12 +104,13 @@ async fn recording() -> impl IntoResponse {
 }
 
 /// Opens a session for the page.
-async fn open(State(page): State<Page>) -> Result<Json<Value>, StatusCode> {
+async fn open(State(page): State<Page>) -> Result<Json<Value>, (StatusCode, &'static str)> {
     let place = page.followed.clone().try_acquire_owned();
-    let place = place.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let full = |_| (StatusCode::SERVICE_UNAVAILABLE, "too many sessions of this page are open");
+    let place = place.map_err(full)?;
     let session = avatars::open(&page.talk).await.map_err(|error| {
         page.printer.bad(&format!("page: no session: {error}"));
-        StatusCode::BAD_GATEWAY
+        (StatusCode::BAD_GATEWAY, "the server opened none; the terminal says why")
     })?;
     let opened = json!({
         "api": page.api, "sessionId": session.id, "token": session.token, "speaks": page.speaks,

@@ -13,11 +13,10 @@ use epilogue_engine::{
 use epilogue_media::{avatar::Gallery, sound::Clip};
 use secrecy::SecretString;
 use tokio::task::spawn_blocking;
-use url::{Host, Url};
 
 use super::Findings;
 use crate::{
-    config::{Config, SpeechConfig},
+    config::{Config, SpeechConfig, is_local},
     exit::chain,
     relay::remedy,
     wiring,
@@ -40,12 +39,15 @@ pub(super) async fn look(config: &Config, is_served: bool, findings: &mut Findin
         port(config, findings);
         doors(config, findings);
     }
-    if is_refused_by_clients(&config.media.public_host) {
+    let host = config.media_host();
+    if is_local(host) {
         findings.note(&format!(
-            "existing clients refuse an avatar whose address is at {}: set [media] public_host to a \
-             name of this machine",
-            config.media.public_host
+            "existing clients refuse an avatar whose address is at {host}: set [media] public_host to a \
+             name of this machine"
         ));
+    }
+    for doubt in config.relay_doubts() {
+        findings.note(&doubt);
     }
     voice(config, findings).await;
 }
@@ -98,19 +100,6 @@ fn doors(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Clients look at the host alone, not at what it stands for.
-fn is_refused_by_clients(host: &str) -> bool {
-    let Ok(address) = Url::parse(&format!("http://{host}/")) else { return false };
-    match address.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
-        None => false,
-    }
-}
-
 /// Has a program say something. An endpoint is not asked: it may cost.
 async fn voice(config: &Config, findings: &mut Findings) {
     match &config.media.speech {
@@ -120,6 +109,9 @@ async fn voice(config: &Config, findings: &mut Findings) {
         }
         Some(SpeechConfig::Command { command }) => {
             let program = command.first().map_or("", String::as_str);
+            if !config.media.voices.is_empty() {
+                findings.note("a speech program has one voice: [media] voices change nothing");
+            }
             match spoken(config).await {
                 Ok(()) => findings.well(&format!("{program} speaks")),
                 Err(error) => findings.wrong(&format!("[media] speech: {program}: {error}")),
@@ -137,19 +129,4 @@ async fn spoken(config: &Config) -> Result<(), String> {
     let making = spawn_blocking(move || Clip::from_recording(sound.0.into()));
     let made = making.await.map_err(|error| error.to_string())?;
     made.map(drop).map_err(|error| format!("what it says cannot be played: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_that_clients_refuse_are_known() {
-        for refused in ["localhost", "127.0.0.1", "10.1.2.3", "192.168.0.1", "[::1]", "[fd00::1]"] {
-            assert!(is_refused_by_clients(refused), "{refused}");
-        }
-        for fine in ["avatars.example.com", "8.8.8.8", "[2001:db8::1]"] {
-            assert!(!is_refused_by_clients(fine), "{fine}");
-        }
-    }
 }

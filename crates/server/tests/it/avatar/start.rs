@@ -70,6 +70,7 @@ async fn the_doctor_looks_at_what_avatars_need() {
     let ill = json!({
         "udp_listen": taken.local_addr().expect("an address").to_string(),
         "avatars": "no-such-folder", "speech": speech, "public_host": "localhost",
+        "voices": { "a": "b" },
     });
     let ill = Home::new(&config(&address(), &json!({}), &ill));
     let told = text(&ill.ask(&["doctor"]).await, 1);
@@ -78,6 +79,7 @@ async fn the_doctor_looks_at_what_avatars_need() {
         "WRONG    viewers of avatars cannot be reached",
         "WRONG    [media] speech: no-such-program",
         "note     existing clients refuse an avatar whose address is at localhost",
+        "note     a speech program has one voice: [media] voices change nothing",
     ] {
         assert!(told.contains(part), "{part} is not in: {told}");
     }
