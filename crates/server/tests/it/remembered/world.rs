@@ -1,4 +1,4 @@
-//! Who takes part: an agent that remembers, a model whose answers follow from the chapters it is given,
+//! Who takes part: an agent that remembers, a fake model whose answers follow from the chapters it is given,
 //! and a database that can be made to stop in the middle of a commit.
 
 use std::{
@@ -54,14 +54,14 @@ pub struct World {
     pub gate: Gate,
     /// The chapters that were to be read, by their openings, in this order.
     asked: Arc<Mutex<Vec<String>>>,
-    _model: Peer,
+    _fake_model: Peer,
 }
 
 impl World {
     pub async fn new() -> Self {
         let (gate, asked) = (Gate::default(), Arc::<Mutex<Vec<String>>>::default());
         let (at_model, kept) = (gate.clone(), asked.clone());
-        let model = Peer::start(move |request: Request<Bytes>| {
+        let fake_model = Peer::start(move |request: Request<Bytes>| {
             let (gate, kept) = (at_model.clone(), kept.clone());
             async move {
                 let request: Value = serde_json::from_slice(request.body()).unwrap_or_default();
@@ -76,8 +76,8 @@ impl World {
             }
         })
         .await;
-        let home = Home::new(&config(&model.url("/v1")));
-        Self { home, gate, asked, _model: model }
+        let home = Home::new(&config(&fake_model.url("/v1")));
+        Self { home, gate, asked, _fake_model: fake_model }
     }
 
     /// Which chapters of this person the model was asked to read.
