@@ -5,5 +5,6 @@ mod crash;
 mod faults;
 mod gone;
 mod openai;
+mod remembered;
 mod socket;
 mod support;

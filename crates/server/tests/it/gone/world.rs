@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     binary::Home,
+    gate::Gate,
     peer::{Peer, answer},
 };
 
@@ -28,43 +29,6 @@ pub const PATHWAY: &str = "pathway";
 /// An agent that remembers people and keeps no transcript.
 pub const REMEMBERING: &str = "remembering";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// Stops whoever comes to a moment that the test has named.
-#[derive(Clone, Default)]
-pub struct Gate(Arc<Mutex<(Option<&'static str>, bool)>>);
-
-impl Gate {
-    /// The next one who comes there stays.
-    pub fn hold_at(&self, moment: &'static str) {
-        *self.lock() = (Some(moment), false);
-    }
-
-    /// Whether somebody is held.
-    pub fn holds(&self) -> bool {
-        self.lock().1
-    }
-
-    /// Nobody is held any more.
-    pub fn open(&self) {
-        *self.lock() = (None, false);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<&'static str>, bool)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn pass(&self, moment: &str) {
-        let held = {
-            let mut state = self.lock();
-            let held = state.0 == Some(moment) && !state.1;
-            state.1 |= held;
-            held
-        };
-        if held {
-            std::future::pending::<()>().await;
-        }
-    }
-}
 
 /// Everything outside the server.
 pub struct World {

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod client;
 pub mod events;
+pub mod gate;
 pub mod model;
 pub mod native;
 pub mod peer;
