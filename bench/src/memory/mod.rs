@@ -60,7 +60,7 @@ pub struct Options {
 pub async fn measure(options: &Options, is_quick: bool, folder: &Path) -> Result<()> {
     if options.scale {
         let machine = Machine::describe(folder);
-        let (size, figures) = scale::measure(Scale::new(is_quick), folder).await?;
+        let (size, figures) = scale::measure(Scale::new(is_quick, options.people), folder).await?;
         return Report { command: "memory-scale", size, machine, figures }.publish(folder);
     }
     let mut cases = people::read(&people::folder())?;

@@ -63,10 +63,11 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A million facts, or so few that filling takes seconds.
-    pub const fn new(is_quick: bool) -> Self {
+    /// A million facts, or so few that filling takes seconds. With fewer `people` it is as much of each.
+    pub fn new(is_quick: bool, people: Option<usize>) -> Self {
         // One more than fifty, for some are told twice.
-        let (people, facts_of_part) = if is_quick { (10, 5) } else { (100, 51) };
+        let (all, facts_of_part) = if is_quick { (10, 5) } else { (100, 51) };
+        let people = people.unwrap_or(all).clamp(1, all);
         Self { people, sessions: 100, facts_of_part }
     }
 }
