@@ -159,7 +159,8 @@ impl Full {
             let at = FIRST_DAY + Span::from_millis(BETWEEN.as_millis() * number);
             let session = ids.session(at);
             let said = known.life.messages(at);
-            let text = said.iter().map(|message| format!("{}\n", message.body.content)).collect();
+            let said: Vec<_> = said.into_iter().map(|message| message.body.content).collect();
+            let text = said.join("\n");
             let episode = Episode { scope: known.scope.clone(), session, at, text };
             let person = known.person.key();
             let request = RememberRequest { episode, person, began_at: at, salt: ids.bytes() };
@@ -237,10 +238,10 @@ impl Full {
                 let began = time::now();
                 let recalled = self.memory.recall(&request).await?;
                 let took = began.elapsed();
-                match recalled.is_some_and(|recalled| !recalled.facts.is_empty()) {
-                    true => Ok(took),
-                    false => Err("nothing was recalled".into()),
+                if recalled.is_none_or(|recalled| recalled.facts.is_empty()) {
+                    return Err("nothing was recalled".into());
                 }
+                Ok(took)
             }
         });
         let took: Result<Vec<Duration>> =
