@@ -146,7 +146,7 @@ fn main() -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Command::Memory(options) = &arguments.command {
-        return runtime.block_on(memory::measure(options, &results()?));
+        return runtime.block_on(memory::measure(options, arguments.quick, &results()?));
     }
     runtime.block_on(measure(arguments))
 }
