@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use epilogue_core::Span;
 use epilogue_engine::{Engine, records::KeyHash};
-use tokio::sync::Semaphore;
 
 use crate::{
     dialect::{
         dasha::sms::TwilioSettings,
-        kaltura::{KalturaSettings, KeyedCreates, UPLOADS_AT_ONCE},
+        kaltura::{KalturaSettings, KeyedCreates, Uploads},
         pathors::{PathorsSettings, SearchPlaces},
     },
     rate::Limiter,
@@ -59,7 +58,7 @@ struct Inner {
     settings: Settings,
     limiter: Limiter,
     searches: SearchPlaces,
-    uploads: Semaphore,
+    uploads: Uploads,
     keyed_creates: KeyedCreates,
 }
 
@@ -67,8 +66,7 @@ impl Api {
     /// An API over an engine.
     pub fn new(engine: Engine, tokens: SessionTokens, settings: Settings) -> Self {
         let (limiter, searches) = (Limiter::default(), SearchPlaces::default());
-        let uploads = Semaphore::new(UPLOADS_AT_ONCE);
-        let keyed_creates = KeyedCreates::default();
+        let (uploads, keyed_creates) = (Uploads::default(), KeyedCreates::default());
         let inner = Inner { engine, tokens, settings, limiter, searches, uploads, keyed_creates };
         Self { inner: Arc::new(inner) }
     }
@@ -94,7 +92,7 @@ impl Api {
     }
 
     /// The places of recordings that are taken in.
-    pub(crate) fn uploads(&self) -> &Semaphore {
+    pub(crate) fn uploads(&self) -> &Uploads {
         &self.inner.uploads
     }
 

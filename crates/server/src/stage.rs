@@ -59,7 +59,7 @@ pub struct Stage {
     relay: Option<Doors>,
     gallery: Arc<Gallery>,
     coded: Mutex<Coded>,
-    sounds: Semaphore,
+    sounds: Arc<Semaphore>,
     ids: Arc<Ids>,
 }
 
@@ -82,7 +82,7 @@ impl Stage {
         let settings = driver::Settings { listen: config.udp_listen, addresses, limits };
         // What happens to viewers is asked for when it matters.
         let (driver, _, _) = Driver::start(&settings, Arc::new(SystemMediaClock)).await?;
-        let sounds = Semaphore::new(SOUNDS_AT_ONCE);
+        let sounds = Arc::new(Semaphore::new(SOUNDS_AT_ONCE));
         tracing::info!(address = %driver.address(), "viewers of avatars are waited for");
         let relay = relay::open(config, &driver, clock, relay_secret).await;
         Ok(Self { driver, relay, gallery, coded, sounds, ids })
@@ -156,8 +156,13 @@ impl MediaPlane for Stage {
     }
 
     async fn prepare(&self, sound: Sound) -> Result<Clip, SoundFault> {
-        let Ok(_place) = self.sounds.acquire().await else { return Err(SoundFault::Busy) };
-        let decoding = spawn_blocking(move || sound::Clip::from_recording(sound.0.into()));
+        let place = Arc::clone(&self.sounds).acquire_owned().await;
+        let place = place.map_err(|_| SoundFault::Busy)?;
+        let decoding = spawn_blocking(move || {
+            // It takes a processor until it is done, also when whoever asked has gone.
+            let _place = place;
+            sound::Clip::from_recording(sound.0.into())
+        });
         // A decoder that panicked has found what it cannot read.
         let decoded = decoding.await.map_err(|error| SoundFault::Unplayable(error.to_string()))?;
         let clip = decoded.map_err(|error| SoundFault::Unplayable(error.to_string()))?;

@@ -99,6 +99,30 @@ async fn a_sound_is_made_ready_and_said_where_somebody_is_shown() {
     assert!(matches!(noise, Err(SoundFault::Unplayable(_))), "{noise:?}");
 }
 
+/// The one thread there is for such work is busy, so that what is to be made ready waits for it.
+#[test]
+fn a_sound_holds_its_place_until_it_is_made_ready_even_if_nobody_waits_for_it() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).build().expect("a runtime");
+    runtime.block_on(async {
+        let (stage, _) = stage(1).await;
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let busy = spawn_blocking(move || wait.recv());
+        for places in (0..SOUNDS_AT_ONCE).rev() {
+            let mut asked = stage.prepare(tone(20));
+            assert!(futures::poll!(&mut asked).is_pending());
+            drop(asked);
+            assert_eq!(stage.sounds.available_permits(), places);
+        }
+        let mut late = stage.prepare(tone(20));
+        assert!(futures::poll!(&mut late).is_pending(), "there is no place");
+        go_on.send(()).expect("it waits");
+        busy.await.expect("ran").expect("told");
+        late.await.expect("it can be played");
+        assert_eq!(stage.sounds.available_permits(), SOUNDS_AT_ONCE);
+    });
+}
+
 #[tokio::test]
 async fn an_offer_of_no_use_is_told_apart_from_a_session_that_is_not_shown() {
     let (stage, ids) = stage(1).await;

@@ -1,5 +1,6 @@
 //! 2.4: say-audio.
 
+use epilogue_core::Span;
 use http::Request;
 
 use crate::client::*;
@@ -207,30 +208,71 @@ async fn i5_so_much_sound_waits_and_no_more() {
     until(|| house.stage.count() == 0 && house.engine.stages() == 0).await;
 }
 
-/// "16 recordings taken in at a time (others wait)": one that does not come holds its place, and no more.
+/// Begins to send a recording that never comes.
+fn stuck(house: &House, client: &Client) -> tokio::task::JoinHandle<Outcome> {
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+    let request = client.post("say-audio").header("content-type", kind);
+    let request = request.body(axum::body::Body::from_stream(never)).expect("a request");
+    tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), request))
+}
+
+type Outcome = Result<axum::response::Response, std::convert::Infallible>;
+
+/// "two recordings of one session … at a time (503 … past that)": whoever is slow is so alone.
 #[tokio::test]
-async fn i5_so_many_recordings_are_taken_in_at_once_and_others_wait() {
+async fn i5_a_session_that_dribbles_holds_its_own_places_and_nobody_elses() {
+    let house = House::start().await;
+    let (slow, other) = (house.created().await, house.created().await);
+    let held = stuck(&house, &slow);
+    settle().await;
+    succeeded(&house.send(request(&slow, &whole("a", b"ID3"))).await);
+    let crowd: Vec<_> = (0..32).map(|_| stuck(&house, &slow)).collect();
+    settle().await;
+    let refusals = crowd.iter().filter(|sending| sending.is_finished()).count();
+    assert_eq!(refusals, 31, "one is the second that may come in");
+    let answer = house.send(request(&slow, &whole("b", b"ID3"))).await;
+    refused(&answer, 503, "Service temporarily unavailable");
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    succeeded(&house.send(request(&other, &whole("a", b"ID3"))).await);
+    held.abort();
+    assert!(held.await.is_err(), "it has gone");
+    succeeded(&house.send(request(&slow, &whole("b", b"ID3"))).await);
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// "16 at a time of all (others wait for 5 s, then 503 …)": one that does not come holds its place, and no
+/// more.
+#[tokio::test]
+async fn i5_so_many_recordings_are_taken_in_at_once_and_others_wait_but_not_for_long() {
     let house = House::start().await;
     let client = house.created().await;
-    let stuck = || {
-        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-        let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
-        let request = client.post("say-audio").header("content-type", kind);
-        let request = request.body(axum::body::Body::from_stream(never)).expect("a request");
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let slow = house.created().await;
+        held.extend([stuck(&house, &slow), stuck(&house, &slow)]);
+    }
+    settle().await;
+    let send = |turn: &str| {
+        let request = request(&client, &whole(turn, b"ID3"));
         tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), request))
     };
-    let mut held: Vec<_> = (0..15).map(|_| stuck()).collect();
+    let waiting = send("a");
     settle().await;
-    succeeded(&house.send(request(&client, &whole("a", b"ID3"))).await);
-    held.push(stuck());
-    settle().await;
-    let waiting = request(&client, &whole("b", b"ID3"));
-    let waiting = tokio::spawn(tower::ServiceExt::oneshot(house.router.clone(), waiting));
+    house.clock.advance(Span::from_millis(4_999));
     settle().await;
     assert!(!waiting.is_finished(), "it waits for a place");
     succeeded(&house.ask(&client, "keep-alive").await);
     held.pop().expect("one").abort();
     assert_eq!(waiting.await.expect("ran").expect("an answer").status(), 200);
-    succeeded(&house.ask(&client, "end").await);
+
+    held.push(stuck(&house, &client));
+    settle().await;
+    let waiting = send("b");
+    settle().await;
+    house.clock.advance(Span::from_secs(5));
+    let refusal = waiting.await.expect("ran").expect("an answer");
+    assert_eq!(refusal.status(), 503);
+    assert_eq!(refusal.headers()["retry-after"], "2");
     held.iter().for_each(tokio::task::JoinHandle::abort);
 }

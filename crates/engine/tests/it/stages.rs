@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use epilogue_core::{
-    EndReason, MicroCredits, Price, SessionId, Span, Staging, StepKind,
+    EndReason, EndRequest, MicroCredits, Price, SessionId, Span, Staging, StepKind,
     reason::{Deadline, DeadlineKind},
 };
 use epilogue_engine::{Engine, Error, session::StageError};
@@ -104,4 +104,37 @@ async fn a_server_that_stops_closes_its_stages_and_sets_no_more() {
     let refused = set_stage(&app, app.engine.clone(), two).await;
     assert!(matches!(refused, Err(StageError::Engine(Error::Draining))), "{refused:?}");
     soon(app.engine.drained()).await;
+}
+
+/// Whoever ended it did so elsewhere, or while it was set: it is given up here at the next look, watched or
+/// not.
+#[tokio::test]
+async fn a_stage_whose_session_ended_behind_its_back_is_given_up() {
+    for is_watched in [false, true] {
+        let app = engine().await;
+        app.world.media.watched.store(is_watched, Ordering::Relaxed);
+        let (over, other) = (open(&app).await, open(&app).await);
+        for id in [over, other] {
+            set_stage(&app, app.engine.clone(), id).await.expect("set");
+        }
+        let ending = EndRequest::asked(EndReason::UserEnd);
+        app.storage.end(&org(), over, ending, app.now()).await.expect("ended").expect("known");
+        assert_eq!(app.engine.stages(), 2, "it is not known here");
+        let released = || app.world.media.released().iter().filter(|id| **id == over).count();
+        let before = released();
+        settle().await;
+        app.advance(WATCHED_EVERY);
+        soon(async {
+            while app.engine.stages() > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert!(released() > before, "its place is free");
+        app.advance(WATCHED_EVERY);
+        settle().await;
+        let again = set_stage(&app, app.engine.clone(), other).await;
+        assert!(again.is_ok(), "the other goes on: {again:?}");
+        assert_eq!(app.engine.stages(), 1);
+    }
 }

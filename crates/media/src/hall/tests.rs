@@ -52,6 +52,17 @@ fn an_interruption_is_heard_at_once() {
 }
 
 #[test]
+fn a_viewer_that_is_sent_away_before_it_came_leaves_its_place_at_once() {
+    let mut house = House::new(Limits::default());
+    house.begin(1).expect("begun");
+    house.open(1).expect("let in");
+    assert!(house.act(|hall, now, out| hall.dismiss(session(1), now, out)));
+    house.open(1).expect("the next may come");
+    house.run_until(|house| house.hall.is_watched(session(1)));
+    assert_eq!(house.hall.counts().viewers, 1);
+}
+
+#[test]
 fn a_session_has_one_viewer_at_a_time() {
     let mut house = House::with_viewers(1);
     assert_eq!(house.open(1), Err(OpenError::Watched));

@@ -274,6 +274,7 @@ impl Peer {
         if matches!(self.stage, Stage::Closing { .. }) {
             return;
         }
+        let never_came = matches!(self.stage, Stage::Connecting { .. });
         self.stage = Stage::Closing { until: now + FAREWELL };
         if self.rtc.close().is_err() {
             return self.leave(Gone::Broken, out);
@@ -282,6 +283,10 @@ impl Peer {
         self.drain(now, out);
         // The end of the streams is told before that of the connection, after which nobody listens.
         out.datagrams[begun..].sort_by_key(|datagram| is_dtls(&datagram.bytes));
+        if never_came {
+            // There is nobody to hear the rest, and the next viewer need not wait for that.
+            self.leave(Gone::Released, out);
+        }
     }
 
     fn write(

@@ -169,6 +169,14 @@ fn a_close_that_nobody_hears_is_over_all_the_same() {
 }
 
 #[test]
+fn a_close_before_the_viewer_came_is_over_at_once() {
+    let mut world = World::new();
+    world.act(Peer::close);
+    assert!(world.peer.is_gone());
+    assert_eq!(world.events, [PeerEvent::Gone(Gone::Released)]);
+}
+
+#[test]
 fn a_viewer_that_leaves_is_missed_at_once() {
     let mut world = World::connected();
     world.viewer.rtc.close().expect("closed");

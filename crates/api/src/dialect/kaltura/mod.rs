@@ -19,6 +19,7 @@ mod say_audio;
 mod say_text;
 mod settings;
 mod token;
+mod uploads;
 mod wanted;
 mod whep;
 
@@ -32,7 +33,7 @@ use epilogue_core::{
 };
 use serde::Serialize;
 
-pub(crate) use self::{create::KeyedCreates, say_audio::UPLOADS_AT_ONCE};
+pub(crate) use self::{create::KeyedCreates, uploads::Uploads};
 pub use self::{
     relay::{password as relay_password, relay_secret},
     settings::{KalturaSettings, Partner, StaticKs},

@@ -20,8 +20,6 @@ use crate::{Api, body};
 pub(super) const RECORDING_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How much may be written around it, in bytes.
 const AROUND_BYTES_MAX: usize = 64 * 1024;
-/// How many recordings are taken in at a time: each is whole in memory until it is decoded.
-pub(crate) const UPLOADS_AT_ONCE: usize = 16;
 
 /// Has the avatar say a recording when it has said all that came before.
 pub(super) async fn say_audio(
@@ -30,7 +28,8 @@ pub(super) async fn say_audio(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Success>, Error> {
-    let place = api.uploads().acquire().await.map_err(Error::internal)?;
+    let place = api.uploads().take(session.id, &**api.engine().clock()).await;
+    let place = place.ok_or(Error::Unavailable)?;
     let Recording { turn, sound } = Recording::read(&api, &headers, body).await?;
     let clip = api.engine().prepare_sound(Sound(sound)).await.map_err(|fault| match fault {
         SoundFault::Unplayable(_) => Error::bad("audio could not be decoded"),

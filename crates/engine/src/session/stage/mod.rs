@@ -233,6 +233,7 @@ impl Engine {
             stage: self.draw_connection(),
             node: self.inner.parts.node.clone(),
         };
+        // Where that cannot be told, whoever performs looks again.
         match self.store().take_stage(request, self.now()).await? {
             TakeStageOutcome::Taken(_) => Ok(stage),
             TakeStageOutcome::Over | TakeStageOutcome::NoSession => {

@@ -12,39 +12,53 @@ use super::{
     line::{Next, Part},
     locked,
 };
-use crate::{Engine, media::Clip, speech::Utterance};
+use crate::{Engine, Result, media::Clip, records::SessionName, speech::Utterance};
 
 /// How long before its moment a part is handed over, so that there is no gap.
 const HANDED_OVER_BEFORE: Span = Span::from_millis(1_000);
-/// How often a session that is watched or heard is kept alive.
+/// How often a session that is watched or heard is kept alive, and any is looked after.
 const WATCHED_EVERY: Span = Span::from_secs(15);
 
 impl Engine {
-    /// Performs until the stage is struck, or the server takes nothing new.
+    /// Performs until the stage is struck, the session is over, or the server takes nothing new.
     pub(super) async fn perform(self, stage: Arc<Stage>) {
         tokio::select! {
             biased;
-            () = stage.stop.cancelled() => {}
-            () = self.drain_begins() => {}
-            () = self.say_all(&stage) => {}
+            () = stage.stop.cancelled() => return,
+            () = self.drain_begins() => return,
+            () = self.say_all(&stage) => return,
             () = self.keep_while_watched(&stage) => {}
+        }
+        let id = stage.key.1;
+        tracing::warn!(session = %id, "a session that is over was still on stage");
+        self.clear_stage(id).await;
+    }
+
+    /// A session whose avatar is watched or heard is in use, whoever else is silent. Ready when it is over:
+    /// whoever ended it may not have known of this stage, or it was set while nobody could read the record.
+    async fn keep_while_watched(&self, stage: &Stage) {
+        loop {
+            self.clock().sleep(WATCHED_EVERY).await;
+            match self.look_after(stage).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let (error, id) = (&error as &dyn std::error::Error, stage.key.1);
+                    tracing::warn!(error, session = %id, "a session on stage was not looked after");
+                }
+            }
         }
     }
 
-    /// A session whose avatar is watched or heard is in use, whoever else is silent.
-    async fn keep_while_watched(&self, stage: &Stage) {
+    /// Keeps a session alive that is in use. Whether it goes on.
+    async fn look_after(&self, stage: &Stage) -> Result<bool> {
         let (org, id) = &stage.key;
-        loop {
-            self.clock().sleep(WATCHED_EVERY).await;
-            let is_heard = self.now() < locked(&stage.program).heard_until;
-            if !is_heard && !self.inner.parts.media.is_watched(*id).await {
-                continue;
-            }
-            if let Err(error) = self.keep_alive(org, *id).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, session = %id, "a watched session was not kept alive");
-            }
+        let is_heard = self.now() < locked(&stage.program).heard_until;
+        if is_heard || self.inner.parts.media.is_watched(*id).await {
+            return Ok(self.keep_alive(org, *id).await?.unwrap_or(false));
         }
+        let session = self.find(org, &SessionName::Id(*id)).await?;
+        Ok(session.is_some_and(|session| session.ended().is_none()))
     }
 
     async fn say_all(&self, stage: &Stage) {
