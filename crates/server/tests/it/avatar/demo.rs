@@ -18,6 +18,14 @@ const WRITTEN: &str = "const [wanted, done] = arguments;
         if (lines.some(line => line.includes(wanted))) done(lines.join('\\n')); else setTimeout(look, 100);
     };
     look();";
+/// Has the next end fail on its way.
+const SPOIL: &str = "const done = arguments[0], real = window.fetch;
+    window.fetch = (url, options) => {
+        if (!String(url).endsWith('/end')) return real(url, options);
+        window.fetch = real;
+        return Promise.resolve(new Response('{\"error\":\"Not now\"}', { status: 503 }));
+    };
+    done(true);";
 /// Where a picture of the page is to be put: `docs/avatar.png` is one, made smaller. The test does without.
 const PICTURE: &str = "EPILOGUE_TEST_PICTURE";
 
@@ -95,6 +103,21 @@ async fn the_demos_page_has_an_avatar_talk_and_ends_it_and_ends_it_as_well_when_
     demo.tells("page: session").await;
     browser.show("data:text/html,elsewhere").await;
     demo.tells("ended by the page      user_end").await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_fails_can_be_asked_for_again_on_the_demos_page() {
+    let mut demo = Demo::start();
+    let line = demo.tells("See and hear the avatar").await;
+    let browser = Browser::start().await;
+    browser.show(line.rsplit(' ').next().expect("an address")).await;
+    written(&browser, "the stream is there").await;
+    browser.run(SPOIL, vec![]).await;
+    click(&browser, "#end").await;
+    written(&browser, "end: 503 Not now").await;
+    click(&browser, "#end").await;
+    written(&browser, "ended: user_end").await;
     browser.stop().await;
 }
 
