@@ -30,8 +30,9 @@ fn world(model: &FakeModel, tool: &str, hook: &str, log: &str) -> Value {
         "security": { "allow_private_webhooks": true, "token_secret": TOKEN_SECRET },
         "steps": {
             "notify": { "retry_s": [0, 0], "timeout_s": 5, "jitter_percent": 0 },
-            // The model fills in no form: that fails, and is not tried again.
+            // The model fills in no form and tells no facts: that fails, and is not tried again.
             "analyze": { "retry_s": [0], "timeout_s": 5, "jitter_percent": 0 },
+            "ingest_memory": { "retry_s": [0], "timeout_s": 5, "jitter_percent": 0 },
         },
         "organizations": [{
             "id": "org_faults", "name": "Faults", "api_keys": [KEY],
