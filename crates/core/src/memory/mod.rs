@@ -2,8 +2,8 @@
 //! the world and the time when we learned it.
 //!
 //! A conversation is put to a model in chunks; its answer is an [`Extraction`]. Two pure decisions make
-//! a [`GraphChange`] of it, inside the store's transaction: [`resolve`] says who is meant by each name,
-//! and [`absorb`] says what becomes of the facts. Nothing is ever deleted by them: what is no longer true
+//! a [`GraphChange`] of it, inside the store's transaction: [`resolve()`] says who is meant by each name,
+//! and [`absorb()`] says what becomes of the facts. Nothing is ever deleted by them: what is no longer true
 //! gets an end to its validity.
 
 mod absorb;
